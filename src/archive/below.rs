@@ -1,0 +1,176 @@
+//! A folder below which files are made, and which cannot be left.
+
+use std::ffi::{CString, OsStr};
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use nix::errno::Errno;
+use nix::fcntl::{AtFlags, OFlag, open, openat};
+use nix::sys::stat::{FchmodatFlags, Mode, UtimensatFlags, fchmodat, mkdirat, utimensat};
+use nix::sys::time::TimeSpec;
+use nix::unistd::{Gid, Uid, fchownat, linkat, symlinkat};
+
+/// Who, when and which bits of something that was made.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Stamp {
+    pub(super) mode: u32,
+    pub(super) uid: u32,
+    pub(super) gid: u32,
+    pub(super) mtime: (i64, i64),
+}
+
+/// Zeros in pieces of this size become holes.
+const PIECE: usize = 64 * 1024;
+
+const FOLDER: OFlag =
+    OFlag::O_DIRECTORY.union(OFlag::O_NOFOLLOW).union(OFlag::O_CLOEXEC).union(OFlag::O_RDONLY);
+
+/// A handle on a folder. All paths are relative to it.
+#[derive(Debug)]
+pub(super) struct Below {
+    top: OwnedFd,
+    /// The folder of the last entry: entries come folder by folder.
+    last: Option<(PathBuf, OwnedFd)>,
+    piece: Vec<u8>,
+}
+
+impl Below {
+    pub(super) fn open(folder: &Path) -> anyhow::Result<Below> {
+        let top = open(folder, FOLDER, Mode::empty())
+            .with_context(|| format!("opening {}", folder.display()))?;
+        Ok(Below { top, last: None, piece: vec![0; PIECE] })
+    }
+
+    /// Makes a folder; one that is there stays.
+    pub(super) fn folder(&mut self, path: &Path) -> anyhow::Result<()> {
+        let (parent, name) = self.parent(path)?;
+        match mkdirat(parent, name, Mode::S_IRWXU) {
+            Ok(()) => Ok(()),
+            Err(Errno::EEXIST) => openat(parent, name, FOLDER, Mode::empty())
+                .map(drop)
+                .context("something else is already in its place"),
+            Err(err) => Err(err).context("making the folder"),
+        }
+    }
+
+    /// Makes a file out of `content`, with holes where it is zero.
+    pub(super) fn file(&mut self, path: &Path, content: &mut dyn Read) -> anyhow::Result<()> {
+        let mut piece = std::mem::take(&mut self.piece);
+        let flags =
+            OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_WRONLY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        let (parent, name) = self.parent(path)?;
+        let file = openat(parent, name, flags, Mode::S_IRUSR | Mode::S_IWUSR)
+            .context("making the file")?;
+        let written = copy_with_holes(content, File::from(file), &mut piece);
+        self.piece = piece;
+        written
+    }
+
+    pub(super) fn symlink(&mut self, path: &Path, target: &[u8]) -> anyhow::Result<()> {
+        let (parent, name) = self.parent(path)?;
+        symlinkat(OsStr::from_bytes(target), parent, name).context("making the link")
+    }
+
+    /// Gives `first`, which is already there, the further name `path`.
+    pub(super) fn hard_link(&mut self, first: &Path, path: &Path) -> anyhow::Result<()> {
+        let (parent, name) = self.parent(first)?;
+        let from = parent.try_clone_to_owned()?;
+        let from_name = name.to_owned();
+        let (to, name) = self.parent(path)?;
+        linkat(&from, from_name.as_os_str(), to, name, AtFlags::empty()).context("linking the file")
+    }
+
+    /// Sets owner, mode and time of what is at `path`. The owner comes first: it clears the bits
+    /// that make a program run as its owner.
+    pub(super) fn stamp(&mut self, path: &Path, stamp: &Stamp) -> anyhow::Result<()> {
+        let (parent, name) = self.parent(path)?;
+        let owner = (Some(Uid::from_raw(stamp.uid)), Some(Gid::from_raw(stamp.gid)));
+        match fchownat(parent, name, owner.0, owner.1, AtFlags::AT_SYMLINK_NOFOLLOW) {
+            // Without the right to give files away they stay with whoever restores.
+            Ok(()) | Err(Errno::EPERM) if !Uid::effective().is_root() => (),
+            done => done.context("setting the owner")?,
+        }
+        let mode = Mode::from_bits_truncate(stamp.mode);
+        if !is_symlink(parent, name)? {
+            fchmodat(parent, name, mode, FchmodatFlags::FollowSymlink)
+                .context("setting the mode")?;
+        }
+        let time = TimeSpec::new(stamp.mtime.0, stamp.mtime.1);
+        utimensat(parent, name, &time, &time, UtimensatFlags::NoFollowSymlink)
+            .context("setting the time")
+    }
+
+    /// The folder that holds the last component of a path, made where it is missing.
+    fn parent<'a>(
+        &mut self,
+        path: &'a Path,
+    ) -> anyhow::Result<(std::os::fd::BorrowedFd<'_>, &'a OsStr)> {
+        let name = path.file_name().context("it has no name")?;
+        let folder = path.parent().unwrap_or(Path::new(""));
+        if self.last.as_ref().is_none_or(|(it, _)| it != folder) {
+            let mut handle = self.top.try_clone()?;
+            for component in folder {
+                handle = enter(handle.as_fd(), component)?;
+            }
+            self.last = Some((folder.to_owned(), handle));
+        }
+        let handle = &self.last.as_ref().expect("it was set just now").1;
+        Ok((handle.as_fd(), name))
+    }
+}
+
+/// Opens a folder in a folder, never through a link.
+fn enter(parent: std::os::fd::BorrowedFd<'_>, name: &OsStr) -> anyhow::Result<OwnedFd> {
+    match openat(parent, name, FOLDER, Mode::empty()) {
+        Ok(handle) => Ok(handle),
+        Err(Errno::ENOENT) => {
+            mkdirat(parent, name, Mode::S_IRWXU).context("making the folder around it")?;
+            openat(parent, name, FOLDER, Mode::empty()).context("opening the folder around it")
+        }
+        Err(err) => Err(err)
+            .with_context(|| format!("{} in its path is not a folder", name.to_string_lossy())),
+    }
+}
+
+fn is_symlink(parent: std::os::fd::BorrowedFd<'_>, name: &OsStr) -> anyhow::Result<bool> {
+    let name = CString::new(name.as_bytes()).context("its name has a zero byte")?;
+    let status = nix::sys::stat::fstatat(parent, name.as_c_str(), AtFlags::AT_SYMLINK_NOFOLLOW)?;
+    let kind = nix::sys::stat::SFlag::from_bits_truncate(status.st_mode);
+    Ok(kind & nix::sys::stat::SFlag::S_IFMT == nix::sys::stat::SFlag::S_IFLNK)
+}
+
+fn copy_with_holes(content: &mut dyn Read, mut file: File, piece: &mut [u8]) -> anyhow::Result<()> {
+    let mut size = 0;
+    loop {
+        let n = fill(content, piece)?;
+        if n == 0 {
+            break;
+        }
+        size += n as u64;
+        if n == PIECE && piece.iter().all(|it| *it == 0) {
+            file.seek(SeekFrom::Current(n as i64))?;
+        } else {
+            file.write_all(&piece[..n]).context("writing the file")?;
+        }
+    }
+    file.set_len(size).context("writing the file")
+}
+
+/// Reads until the piece is full or the content ends, so that holes do not depend on how the
+/// stream happens to be cut.
+fn fill(content: &mut dyn Read, piece: &mut [u8]) -> anyhow::Result<usize> {
+    let mut n = 0;
+    while n < piece.len() {
+        match content.read(&mut piece[n..]) {
+            Ok(0) => break,
+            Ok(more) => n += more,
+            Err(err) if err.kind() == std::io::ErrorKind::Interrupted => (),
+            Err(err) => return Err(err).context("reading the archive"),
+        }
+    }
+    Ok(n)
+}

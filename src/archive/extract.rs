@@ -1,0 +1,280 @@
+//! Putting the entries of an inner tar into folders, below which nothing can be left.
+//!
+//! Every name is walked from a folder handle, one component at a time, and no component may be a
+//! link: neither `..` nor a link in the archive leads anywhere else. What an entry may be is
+//! decided here; how it gets onto the disk is in [`super::below`].
+
+use std::collections::HashSet;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use tar::EntryType;
+use tokio_util::sync::CancellationToken;
+
+use super::below::{Below, Stamp};
+use super::open::{Archive, Member};
+use crate::monitor::Monitor;
+use crate::signals;
+
+/// Where the entries below a prefix go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// The prefix in the inner tar; empty for the root.
+    pub prefix: String,
+    /// An existing empty folder of ours. What has the prefix itself as its name becomes `root` in
+    /// it, a folder or a file.
+    pub staging: PathBuf,
+}
+
+/// The name of a tree's root in its staging folder.
+pub const ROOT: &str = "root";
+
+/// What an extraction did.
+#[derive(Debug, Default)]
+pub struct Extracted {
+    /// Which targets got anything, in the order of the targets.
+    pub filled: Vec<bool>,
+    /// What could not be restored, as sentences.
+    pub warnings: Vec<String>,
+}
+
+/// Extracts a member into targets; an entry goes to the one with the longest prefix. Owners,
+/// modes and times are set as the archive says; for owners other than its own the process must be
+/// root.
+///
+/// # Errors
+/// The first entry that cannot be put in place, by name. What was extracted until then stays in
+/// the staging folders.
+pub fn extract(
+    archive: &Archive,
+    member: &Member,
+    targets: &[Target],
+    cancel: &CancellationToken,
+    monitor: &dyn Monitor,
+) -> anyhow::Result<Extracted> {
+    let mut extractor = Extractor {
+        belows: targets.iter().map(|it| Below::open(&it.staging)).collect::<Result<_, _>>()?,
+        targets,
+        done: Extracted { filled: vec![false; targets.len()], warnings: Vec::new() },
+        folders: Vec::new(),
+        unplaced: HashSet::new(),
+        cancel,
+        monitor,
+    };
+    let extracted = extractor.run(archive, member);
+    // Below a reader the reason of its error is lost, so that it is told here.
+    signals::check(cancel)?;
+    extracted?;
+    extractor.finish()
+}
+
+struct Extractor<'a> {
+    belows: Vec<Below>,
+    targets: &'a [Target],
+    done: Extracted,
+    /// Folders get their times and modes last, when nothing in them changes any more.
+    folders: Vec<(usize, PathBuf, Stamp)>,
+    /// The first components of names that no target takes.
+    unplaced: HashSet<String>,
+    cancel: &'a CancellationToken,
+    monitor: &'a dyn Monitor,
+}
+
+impl Extractor<'_> {
+    fn run(&mut self, archive: &Archive, member: &Member) -> anyhow::Result<()> {
+        let mut tar = tar::Archive::new(archive.read(member)?);
+        for entry in tar.entries()? {
+            signals::check(self.cancel)?;
+            let mut entry = entry.with_context(|| format!("reading {}", member.name))?;
+            let name = entry.path_bytes().into_owned();
+            let naming = || format!("{} of {}", String::from_utf8_lossy(&name), member.name);
+            self.entry(&mut entry).with_context(naming)?;
+        }
+        Ok(())
+    }
+
+    fn entry<R: Read>(&mut self, entry: &mut tar::Entry<'_, R>) -> anyhow::Result<()> {
+        if entry.header().entry_type() == EntryType::XGlobalHeader {
+            return Ok(());
+        }
+        let name = entry_name(&entry.path_bytes())?;
+        let Some((n, path)) = self.route(&name) else {
+            self.unplaced(&name);
+            return Ok(());
+        };
+        let stamp = stamp(entry)?;
+        let below = &mut self.belows[n];
+        match entry.header().entry_type() {
+            EntryType::Directory => {
+                below.folder(&path)?;
+                self.folders.push((n, path, stamp));
+            }
+            EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => {
+                let (cancel, monitor) = (self.cancel, self.monitor);
+                let mut content = Watched { inner: entry, cancel, monitor };
+                below.file(&path, &mut content)?;
+                below.stamp(&path, &stamp)?;
+            }
+            EntryType::Symlink => {
+                let target = entry.link_name_bytes().context("a link without a target")?;
+                below.symlink(&path, &target)?;
+                below.stamp(&path, &stamp)?;
+            }
+            EntryType::Link => self.hard_link(n, &path, entry)?,
+            other => {
+                let kind = match other {
+                    EntryType::Fifo => "FIFO",
+                    EntryType::Char | EntryType::Block => "device",
+                    _ => "thing of an unknown kind",
+                };
+                let what = format!("{} is a {kind} and was not restored", name.display());
+                self.done.warnings.push(what);
+                return Ok(());
+            }
+        }
+        self.done.filled[n] = true;
+        Ok(())
+    }
+
+    fn hard_link<R: Read>(
+        &mut self,
+        n: usize,
+        path: &Path,
+        entry: &tar::Entry<'_, R>,
+    ) -> anyhow::Result<()> {
+        let first = entry.link_name_bytes().context("a hard link without a target")?;
+        let first = entry_name(&first)?;
+        match self.route(&first) {
+            Some((other, first)) if other == n => self.belows[n].hard_link(&first, path),
+            _ => anyhow::bail!("it is a hard link to {}, which lies elsewhere", first.display()),
+        }
+    }
+
+    /// The target with the longest prefix of a name, and the rest of the name below the staging
+    /// folder.
+    fn route(&self, name: &Path) -> Option<(usize, PathBuf)> {
+        let fitting = self.targets.iter().enumerate().filter_map(|(n, target)| {
+            let rest = name.strip_prefix(&target.prefix).ok()?;
+            Some((target.prefix.len(), n, rest))
+        });
+        let (_, n, rest) = fitting.max_by_key(|(length, ..)| *length)?;
+        // Joining an empty rest would add a slash, which makes a folder of a file.
+        let root = Path::new(ROOT);
+        Some((n, if rest.as_os_str().is_empty() { root.to_owned() } else { root.join(rest) }))
+    }
+
+    fn unplaced(&mut self, name: &Path) {
+        // What the Supervisor adds for itself has no place in a container.
+        const NOT_OURS: [&str; 5] =
+            ["addon.json", "homeassistant.json", "image.tar", "apparmor.txt", ""];
+        let Some(first) = name.components().next() else { return };
+        let first = first.as_os_str().to_string_lossy().into_owned();
+        if !NOT_OURS.contains(&first.as_str()) && self.unplaced.insert(first.clone()) {
+            let what = format!("{first}: no container has a mount for it; not restored");
+            self.done.warnings.push(what);
+        }
+    }
+
+    fn finish(mut self) -> anyhow::Result<Extracted> {
+        // Deepest first: setting a child changes nothing in its parent, but a parent without
+        // write permission could not be entered any more.
+        for (n, path, stamp) in self.folders.iter().rev() {
+            self.belows[*n]
+                .stamp(path, stamp)
+                .with_context(|| format!("setting the attributes of {}", path.display()))?;
+        }
+        Ok(self.done)
+    }
+}
+
+/// A name as components, without `./`.
+fn entry_name(bytes: &[u8]) -> anyhow::Result<PathBuf> {
+    use std::os::unix::ffi::OsStrExt;
+    use std::path::Component;
+    let mut name = PathBuf::new();
+    for component in Path::new(std::ffi::OsStr::from_bytes(bytes)).components() {
+        match component {
+            Component::Normal(part) => name.push(part),
+            Component::CurDir => (),
+            Component::RootDir | Component::ParentDir | Component::Prefix(_) => {
+                anyhow::bail!("its name leads out of the backup")
+            }
+        }
+    }
+    Ok(name)
+}
+
+fn stamp<R: Read>(entry: &mut tar::Entry<'_, R>) -> anyhow::Result<Stamp> {
+    let mut mtime = (i64::try_from(entry.header().mtime()?).unwrap_or(0), 0);
+    if let Some(records) = entry.pax_extensions()? {
+        for record in records.flatten() {
+            if let (Ok("mtime"), Ok(value)) = (record.key(), record.value()) {
+                mtime = parse_mtime(value).context("its time is not a number")?;
+            }
+        }
+    }
+    let header = entry.header();
+    Ok(Stamp {
+        mode: header.mode()? & 0o7777,
+        uid: u32::try_from(header.uid()?).context("its owner is out of range")?,
+        gid: u32::try_from(header.gid()?).context("its group is out of range")?,
+        mtime,
+    })
+}
+
+/// Reads `-1.25` as -2 s and 750,000,000 ns. A float would lose the last digits.
+fn parse_mtime(text: &str) -> Option<(i64, i64)> {
+    let (seconds, fraction) = text.split_once('.').unwrap_or((text, ""));
+    let negative = seconds.starts_with('-');
+    let seconds: i64 = seconds.parse().ok()?;
+    let digits: String = fraction.chars().take(9).collect();
+    let nanoseconds: i64 = match digits.as_str() {
+        "" => 0,
+        digits => format!("{digits:0<9}").parse().ok()?,
+    };
+    Some(match (negative, nanoseconds) {
+        (true, 1..) => (seconds - 1, 1_000_000_000 - nanoseconds),
+        _ => (seconds, nanoseconds),
+    })
+}
+
+/// A content that counts for the monitor and ends with an error when the run is cancelled.
+struct Watched<'a, R> {
+    inner: R,
+    cancel: &'a CancellationToken,
+    monitor: &'a dyn Monitor,
+}
+
+impl<R: Read> Read for Watched<'_, R> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        signals::check(self.cancel).map_err(io::Error::other)?;
+        let n = self.inner.read(buf)?;
+        self.monitor.advance(n as u64);
+        Ok(n)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_read_exactly() {
+        let check = |text: &str, wanted| assert_eq!(parse_mtime(text), wanted, "{text}");
+        check("5", Some((5, 0)));
+        check("1795309071.6035922", Some((1_795_309_071, 603_592_200)));
+        check("5.0000000079", Some((5, 7)));
+        check("-1.25", Some((-2, 750_000_000)));
+        check("-0.5", Some((-1, 500_000_000)));
+        check("x", None);
+    }
+
+    #[test]
+    fn names_that_lead_out_are_refused() {
+        for bad in ["../x", "a/../../x", "/etc/passwd", "data/.."] {
+            assert!(entry_name(bad.as_bytes()).is_err(), "{bad}");
+        }
+        assert_eq!(entry_name(b"./data//x/.").expect("sound"), Path::new("data/x"));
+    }
+}

@@ -1,0 +1,21 @@
+//! The file: an outer tar with `./backup.json` and one inner tar for each part.
+//!
+//! Blocking: bytes ↔ meaning. The layout is that of home-assistant/supervisor
+//! (`supervisor/backups/backup.py`) and of the Python package `securetar`. It knows nothing of
+//! Docker, nor of where backups are kept.
+
+mod below;
+mod entry;
+mod extract;
+mod inner;
+mod member;
+mod metadata;
+mod open;
+mod verify;
+mod write;
+
+pub use extract::{Extracted, ROOT, Target, extract};
+pub use metadata::{AddonRecord, HomeAssistantRecord, Metadata, slug};
+pub use open::{Archive, Member, OpenError};
+pub use verify::{Problem, verify};
+pub use write::{Written, write};

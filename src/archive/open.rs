@@ -1,0 +1,202 @@
+//! Opening a file: its metadata and where its members lie.
+
+use std::fs::File;
+use std::io::{BufReader, Read, Seek, SeekFrom, Take};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use flate2::read::MultiGzDecoder;
+use tar::EntryType;
+
+use super::entry::BLOCK;
+use super::metadata::Metadata;
+use crate::model::{Item, member_name};
+
+/// A `backup.json` larger than this is none.
+const MAX_METADATA_BYTES: u64 = 16 * 1024 * 1024;
+
+/// Why a file cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// It is something else.
+    #[error("{path} is not a backup: {reason}", path = path.display())]
+    NotABackup {
+        /// The file.
+        path: PathBuf,
+        /// What was missed in it.
+        reason: String,
+    },
+    /// It was a backup, but is not whole.
+    #[error("{path} is damaged: {reason}", path = path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong and in which member.
+        reason: String,
+    },
+    /// Its parts are encrypted.
+    #[error("{path} is encrypted, and encrypted backups cannot be read yet", path = path.display())]
+    Encrypted {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file could not be read at all.
+    #[error(transparent)]
+    Other(#[from] anyhow::Error),
+}
+
+/// A member of the outer tar.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Member {
+    /// Its name without `./`.
+    pub name: String,
+    /// Where its content begins in the file.
+    pub offset: u64,
+    /// Its size in bytes.
+    pub size: u64,
+}
+
+/// An open backup.
+#[derive(Debug)]
+pub struct Archive {
+    /// Where it lies.
+    pub path: PathBuf,
+    /// What it says of itself.
+    pub metadata: Metadata,
+    /// Its members, in the order of the file.
+    pub members: Vec<Member>,
+    /// Size of the file in bytes.
+    pub size_bytes: u64,
+}
+
+impl Archive {
+    /// Reads the headers and the metadata of a file, not its parts.
+    ///
+    /// # Errors
+    /// [`OpenError::NotABackup`] and [`OpenError::Damaged`] tell a foreign file from a cut one.
+    pub fn open(path: &Path) -> Result<Archive, OpenError> {
+        let reading = || format!("reading {}", path.display());
+        let file = File::open(path).with_context(reading)?;
+        let status = file.metadata().with_context(reading)?;
+        if !status.is_file() {
+            return Err(not_a_backup(path, "it is not a file"));
+        }
+        let members = members(path, &file, status.len())?;
+        let metadata = metadata(path, &file, &members)?;
+        Ok(Archive { path: path.to_owned(), metadata, members, size_bytes: status.len() })
+    }
+
+    /// The member that holds an item; readers of foreign files must take both endings.
+    pub fn member_of(&self, item: &Item) -> Option<&Member> {
+        let names = [(false, true), (false, false), (true, true), (true, false)]
+            .map(|(private, compressed)| member_name(item, private, compressed));
+        names.iter().find_map(|name| self.members.iter().find(|it| it.name == *name))
+    }
+
+    /// The inner tar of a member, decompressed.
+    pub fn read(&self, member: &Member) -> anyhow::Result<Inner> {
+        let mut file =
+            File::open(&self.path).with_context(|| format!("reading {}", self.path.display()))?;
+        file.seek(SeekFrom::Start(member.offset))?;
+        let content = BufReader::with_capacity(256 * 1024, file.take(member.size));
+        Ok(if member.name.ends_with("gz") {
+            Inner::Gzip(Box::new(MultiGzDecoder::new(content)))
+        } else {
+            Inner::Plain(content)
+        })
+    }
+
+    /// An error that says what is wrong with this file.
+    pub fn damaged(&self, reason: impl Into<String>) -> OpenError {
+        damaged(&self.path, reason)
+    }
+}
+
+/// The stream of an inner tar.
+#[derive(Debug)]
+pub enum Inner {
+    /// As it is.
+    Plain(BufReader<Take<File>>),
+    /// Out of a gzip stream.
+    Gzip(Box<MultiGzDecoder<BufReader<Take<File>>>>),
+}
+
+impl Read for Inner {
+    fn read(&mut self, buf: &mut [u8]) -> std::io::Result<usize> {
+        match self {
+            Inner::Plain(it) => it.read(buf),
+            Inner::Gzip(it) => it.read(buf),
+        }
+    }
+}
+
+fn not_a_backup(path: &Path, reason: impl Into<String>) -> OpenError {
+    OpenError::NotABackup { path: path.to_owned(), reason: reason.into() }
+}
+
+fn damaged(path: &Path, reason: impl Into<String>) -> OpenError {
+    OpenError::Damaged { path: path.to_owned(), reason: reason.into() }
+}
+
+fn members(path: &Path, file: &File, file_size: u64) -> Result<Vec<Member>, OpenError> {
+    let mut tar = tar::Archive::new(file);
+    let mut members: Vec<Member> = Vec::new();
+    let mut end = 0;
+    for entry in tar.entries_with_seek().context("reading the outer tar")? {
+        let entry = match entry {
+            Ok(entry) => entry,
+            Err(err) if members.is_empty() => {
+                return Err(not_a_backup(path, format!("it is no tar file ({err})")));
+            }
+            Err(err) => return Err(damaged(path, format!("behind {}: {err}", last(&members)))),
+        };
+        let (offset, size) = (entry.raw_file_position(), entry.size());
+        end = offset + size.next_multiple_of(BLOCK);
+        let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
+        if entry.header().entry_type() != EntryType::Regular {
+            continue;
+        }
+        let name = name.strip_prefix("./").unwrap_or(&name).to_owned();
+        if offset + size > file_size {
+            let reason =
+                format!("it is cut short in {name}, {} bytes are missing", end - file_size);
+            return Err(damaged(path, reason));
+        }
+        members.push(Member { name, offset, size });
+    }
+    ended(path, file, end, &members)?;
+    Ok(members)
+}
+
+/// A tar that ends without its zero block was cut exactly between two members.
+fn ended(path: &Path, mut file: &File, end: u64, members: &[Member]) -> Result<(), OpenError> {
+    let mut block = [1; BLOCK as usize];
+    file.seek(SeekFrom::Start(end)).with_context(|| format!("reading {}", path.display()))?;
+    match file.read_exact(&mut block) {
+        Ok(()) if block.iter().all(|it| *it == 0) && !members.is_empty() => Ok(()),
+        _ if members.is_empty() => Err(not_a_backup(path, "it is no tar file with members")),
+        _ => Err(damaged(path, format!("it is cut short behind {}", last(members)))),
+    }
+}
+
+fn last(members: &[Member]) -> &str {
+    members.last().map_or("its beginning", |it| it.name.as_str())
+}
+
+fn metadata(path: &Path, mut file: &File, members: &[Member]) -> Result<Metadata, OpenError> {
+    // Before August 2021 backups were called snapshots.
+    let member = ["snapshot.json", "backup.json"]
+        .iter()
+        .find_map(|name| members.iter().find(|it| it.name == *name))
+        .ok_or_else(|| not_a_backup(path, "it holds no backup.json"))?;
+    if member.size > MAX_METADATA_BYTES {
+        return Err(not_a_backup(path, "its backup.json is far too large"));
+    }
+    let mut json = vec![0; member.size as usize];
+    file.seek(SeekFrom::Start(member.offset))
+        .and_then(|_| file.read_exact(&mut json))
+        .with_context(|| format!("reading {}", path.display()))?;
+    let text = std::str::from_utf8(&json)
+        .map_err(|_| damaged(path, format!("{} is not text", member.name)))?;
+    Metadata::parse(text).map_err(|err| damaged(path, format!("{}: {err}", member.name)))
+}

@@ -1,0 +1,100 @@
+//! Reading a file to its end, to know that a restore could.
+
+use std::io::{self, Read};
+
+use tokio_util::sync::CancellationToken;
+
+use super::open::{Archive, Inner, Member, OpenError};
+use crate::monitor::Monitor;
+use crate::signals;
+
+/// Something that a restore would stumble over.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Problem {
+    /// The member of the outer tar.
+    pub member: String,
+    /// What is wrong with it.
+    pub what: String,
+}
+
+/// Reads every part of a file to its end, checksums included, and names what is damaged or
+/// missing. Nothing is a problem of a whole file.
+///
+/// # Errors
+/// [`OpenError::Encrypted`] where the parts cannot be read, and whatever cancels the run.
+pub fn verify(
+    archive: &Archive,
+    cancel: &CancellationToken,
+    monitor: &dyn Monitor,
+) -> Result<Vec<Problem>, OpenError> {
+    if archive.metadata.protected {
+        return Err(OpenError::Encrypted { path: archive.path.clone() });
+    }
+    let mut problems = Vec::new();
+    for item in archive.metadata.items() {
+        if archive.member_of(&item).is_none() {
+            problems.push(Problem {
+                member: item.to_string(),
+                what: "is listed in backup.json but missing in the file".to_owned(),
+            });
+        }
+    }
+    for (n, member) in archive.members.iter().enumerate() {
+        if archive.members[..n].iter().any(|it| it.name == member.name) {
+            let what = "stands twice in the file".to_owned();
+            problems.push(Problem { member: member.name.clone(), what });
+        }
+        if !is_inner_tar(&member.name) {
+            continue;
+        }
+        monitor.part(&member.name);
+        if let Err(err) = read_to_end(archive, member, cancel) {
+            signals::check(cancel).map_err(anyhow::Error::from)?;
+            problems.push(Problem { member: member.name.clone(), what: format!("{err:#}") });
+        }
+        monitor.advance(member.size);
+    }
+    Ok(problems)
+}
+
+fn is_inner_tar(name: &str) -> bool {
+    [".tar", ".tar.gz", ".tgz"].iter().any(|end| name.ends_with(end))
+}
+
+fn read_to_end(
+    archive: &Archive,
+    member: &Member,
+    cancel: &CancellationToken,
+) -> anyhow::Result<()> {
+    let mut inner = Watched { inner: archive.read(member)?, cancel };
+    let mut piece = vec![0; 256 * 1024];
+    let mut tar = tar::Archive::new(&mut inner);
+    for entry in tar.entries()? {
+        let mut entry = entry?;
+        let promised = entry.size();
+        let mut seen = 0;
+        loop {
+            match entry.read(&mut piece)? {
+                0 => break,
+                n => seen += n as u64,
+            }
+        }
+        anyhow::ensure!(seen == promised, "cut short in {}", entry.path()?.display());
+    }
+    // The checksum stands behind the end of the tar.
+    io::copy(&mut inner, &mut io::sink())?;
+    Ok(())
+}
+
+/// A stream that ends with an error when the run is cancelled.
+struct Watched<'a> {
+    inner: Inner,
+    cancel: &'a CancellationToken,
+}
+
+impl Read for Watched<'_> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        signals::check(self.cancel).map_err(io::Error::other)?;
+        self.inner.read(buf)
+    }
+}

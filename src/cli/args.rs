@@ -1,0 +1,158 @@
+//! The words of the command line.
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+use clap::{Args as ClapArgs, Parser, Subcommand};
+
+/// Backs up and restores a Home Assistant Container home, companions included.
+#[derive(Debug, Parser)]
+#[command(name = "hearthkeep", version, arg_required_else_help = true, max_term_width = 100)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    pub(super) command: Command,
+    #[command(flatten)]
+    pub(super) common: Common,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct Common {
+    /// The Compose project of the home; needed where several Home Assistants run
+    #[arg(long, global = true, value_name = "NAME", env = "HEARTHKEEP_PROJECT")]
+    pub(super) project: Option<String>,
+    /// The container of Home Assistant, by name or identifier
+    #[arg(long, global = true, value_name = "CONTAINER", env = "HEARTHKEEP_HOME")]
+    pub(super) home: Option<String>,
+    /// The folder of backups [default: `backups` in Home Assistant's configuration]
+    #[arg(long, global = true, value_name = "FOLDER", env = "HEARTHKEEP_STORE")]
+    pub(super) store: Option<PathBuf>,
+    /// Print one JSON object on standard output
+    #[arg(long, global = true)]
+    pub(super) json: bool,
+    /// Print no progress
+    #[arg(long, short, global = true)]
+    pub(super) quiet: bool,
+    /// The folder of hearthkeep's own state
+    #[arg(long, global = true, hide = true, value_name = "FOLDER", env = "HEARTHKEEP_STATE")]
+    state: Option<PathBuf>,
+}
+
+impl Common {
+    /// The state folder: as set, as systemd gives it, or the usual one of root or of the user.
+    pub(super) fn state_folder(&self) -> anyhow::Result<PathBuf> {
+        let variable = |key: &str| std::env::var_os(key).filter(|it| !it.is_empty());
+        if let Some(state) = &self.state {
+            return Ok(state.clone());
+        }
+        if let Some(state) = variable("STATE_DIRECTORY") {
+            return Ok(state.into());
+        }
+        if nix::unistd::Uid::effective().is_root() {
+            return Ok("/var/lib/hearthkeep".into());
+        }
+        let base = variable("XDG_STATE_HOME").map(PathBuf::from);
+        let base = base.or_else(|| Some(PathBuf::from(variable("HOME")?).join(".local/state")));
+        Ok(base.context("no place for the state: set HEARTHKEEP_STATE")?.join("hearthkeep"))
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Show what a backup would hold, who is held for it, and what is left out
+    Plan(Selection),
+    /// Back up the home
+    Backup(Backup),
+    /// List the backups
+    List,
+    /// Show what a backup holds
+    Show(OneBackup),
+    /// Read a backup to its end and name what is damaged
+    Verify(OneBackup),
+    /// Copy a backup out of the store
+    Export(Export),
+    /// Copy a file into the store, once it is known to be whole
+    Import(Import),
+    /// Remove a backup for good
+    Remove(OneBackup),
+    /// Restore a backup: stop, put the data back, start, and wait for Home Assistant
+    Restore(Restore),
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct Selection {
+    /// The backup's name
+    #[arg(long)]
+    pub(super) name: Option<String>,
+    /// Only these: homeassistant, share, ssl, media, addons/local, or a companion
+    #[arg(long, value_name = "ITEM", num_args = 1..)]
+    pub(super) only: Vec<String>,
+    /// Leave out files: *.mp4 by name, www/** below a mount, /config/www/** in the container
+    #[arg(long, value_name = "GLOB", num_args = 1..)]
+    pub(super) exclude: Vec<String>,
+    /// Leave out Home Assistant's database
+    #[arg(long)]
+    pub(super) no_database: bool,
+    /// Do not compress
+    #[arg(long)]
+    pub(super) uncompressed: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct Backup {
+    #[command(flatten)]
+    pub(super) selection: Selection,
+    /// Only show the plan
+    #[arg(long)]
+    pub(super) dry_run: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct OneBackup {
+    /// A slug or file name from `hearthkeep list`, or the path of a file
+    #[arg(value_name = "SLUG|FILE")]
+    pub(super) backup: String,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct Export {
+    /// A slug or file name from `hearthkeep list`
+    #[arg(value_name = "SLUG|FILE")]
+    pub(super) backup: String,
+    /// A folder, or the path of the new file
+    pub(super) to: PathBuf,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct Import {
+    /// The file
+    pub(super) file: PathBuf,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct Restore {
+    /// A slug or file name from `hearthkeep list`, or the path of a file
+    #[arg(value_name = "SLUG|FILE")]
+    pub(super) backup: String,
+    /// Only these: homeassistant, share, ssl, media, addons/local, or a companion
+    #[arg(long, value_name = "ITEM", num_args = 1..)]
+    pub(super) only: Vec<String>,
+    /// Only show what would be done
+    #[arg(long)]
+    pub(super) dry_run: bool,
+    /// Do not ask
+    #[arg(long, short)]
+    pub(super) yes: bool,
+    /// How long the restored home may take to come up before it is rolled back
+    #[arg(long, value_name = "SECONDS", default_value_t = 300)]
+    pub(super) patience: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_words_are_sound() {
+        super::Args::command().debug_assert();
+    }
+}

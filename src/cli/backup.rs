@@ -1,0 +1,37 @@
+//! `hearthkeep backup`.
+
+use super::args::Backup;
+use super::render::{exit, size};
+use super::{Exit, Face};
+use crate::backup::{self, Report};
+
+pub(super) async fn run(face: &Face, args: Backup) -> anyhow::Result<Exit> {
+    if args.dry_run {
+        return super::plan::run(face, args.selection).await;
+    }
+    let hands = face.hands().await?;
+    let report = backup::run(&hands, &face.pick(), &args.selection.into(), &face.cancel).await?;
+    // The bars go before the result comes.
+    drop(hands);
+    face.out.print(&report, || text(&report));
+    face.out.warnings(&report.warnings);
+    Ok(exit(&report.warnings))
+}
+
+fn text(report: &Report) -> String {
+    let held: Vec<String> = report
+        .containers
+        .iter()
+        .map(|it| format!("{} {:.2} s ({})", it.name, it.hold_seconds, it.held.word()))
+        .collect();
+    let held = if held.is_empty() { "nobody".to_owned() } else { held.join(", ") };
+    format!(
+        "backed up \"{}\" as {}\n  file  {}\n  size  {}, {} before compression\n  time  {:.1} s\n  held  {held}\n",
+        report.name,
+        report.slug,
+        report.path.display(),
+        size(report.size_bytes),
+        size(report.content_bytes),
+        report.duration_seconds,
+    )
+}

@@ -1,0 +1,76 @@
+//! The one table of exit codes.
+
+use std::process::ExitCode;
+
+use crate::archive::OpenError;
+use crate::catalog::NoSuchBackup;
+use crate::lock::Busy;
+use crate::plan::Refused;
+use crate::restore::RolledBack;
+use crate::signals::Cancelled;
+
+/// How the program ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Exit {
+    /// Everything that was asked for is done.
+    Done = 0,
+    /// It failed; nothing has changed, or everything was put back.
+    Failed = 1,
+    /// The words on the command line make no request.
+    Usage = 2,
+    /// Done, and there is something to look at.
+    DoneWithWarnings = 3,
+    /// No backup goes by that name.
+    NoSuchBackup = 10,
+    /// Another run has the lock.
+    Busy = 11,
+    /// The restored home did not come up, and the old one is back.
+    RolledBack = 13,
+    /// The file is not a backup, or damaged.
+    Damaged = 14,
+    /// A label or a setting says nothing that is known.
+    Configuration = 78,
+    /// Stopped by a signal.
+    Cancelled = 130,
+}
+
+impl Exit {
+    /// The code for an error, whatever context is around it.
+    pub fn of(err: &anyhow::Error) -> Exit {
+        if let Some(refused) = err.downcast_ref::<Refused>() {
+            return match refused {
+                Refused::BadLabel { .. } => Exit::Configuration,
+                Refused::NoHome { .. } | Refused::Nothing(_) => Exit::Failed,
+                Refused::SeveralHomes { .. }
+                | Refused::UnknownHome { .. }
+                | Refused::UnknownItem { .. }
+                | Refused::BadName { .. }
+                | Refused::BadGlob { .. } => Exit::Usage,
+            };
+        }
+        match err.downcast_ref::<OpenError>() {
+            Some(OpenError::NotABackup { .. } | OpenError::Damaged { .. }) => return Exit::Damaged,
+            Some(OpenError::Encrypted { .. } | OpenError::Other(_)) | None => (),
+        }
+        match err {
+            _ if err.is::<Cancelled>() => Exit::Cancelled,
+            _ if err.is::<NoSuchBackup>() => Exit::NoSuchBackup,
+            _ if err.is::<Busy>() => Exit::Busy,
+            _ if err.is::<RolledBack>() => Exit::RolledBack,
+            _ if err.is::<Mistake>() => Exit::Usage,
+            _ => Exit::Failed,
+        }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> ExitCode {
+        ExitCode::from(exit as u8)
+    }
+}
+
+/// A request that only a person at a terminal, or another word, could complete.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct Mistake(pub(super) String);

@@ -1,0 +1,146 @@
+//! `hearthkeep list` and `show`.
+
+use serde::Serialize;
+
+use super::render::{size, table};
+use super::{Exit, Face};
+use crate::archive::{Archive, Metadata};
+use crate::catalog;
+use crate::model::Item;
+
+#[derive(Debug, Serialize)]
+struct Listed {
+    slug: String,
+    name: String,
+    date: String,
+    path: String,
+    size_bytes: u64,
+    protected: bool,
+    compressed: bool,
+    homeassistant: Option<String>,
+    items: Vec<String>,
+}
+
+impl From<&Archive> for Listed {
+    fn from(archive: &Archive) -> Listed {
+        let metadata = &archive.metadata;
+        Listed {
+            slug: metadata.slug.clone(),
+            name: metadata.name.clone(),
+            date: metadata.date.clone(),
+            path: archive.path.display().to_string(),
+            size_bytes: archive.size_bytes,
+            protected: metadata.protected,
+            compressed: metadata.compressed,
+            homeassistant: metadata.homeassistant.as_ref().map(|it| it.version.clone()),
+            items: metadata.items().iter().map(Item::to_string).collect(),
+        }
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct Listing {
+    store: String,
+    backups: Vec<Listed>,
+    unreadable: Vec<String>,
+}
+
+pub(super) async fn list(face: &Face) -> anyhow::Result<Exit> {
+    let store = face.store().await?;
+    let catalog = catalog::read(&store)?;
+    let listing = Listing {
+        store: store.folder().display().to_string(),
+        backups: catalog.backups.iter().map(Listed::from).collect(),
+        unreadable: catalog.unreadable.iter().map(|it| it.to_string()).collect(),
+    };
+    face.out.print(&listing, || text(&listing));
+    face.out.warnings(&listing.unreadable);
+    Ok(Exit::Done)
+}
+
+fn text(listing: &Listing) -> String {
+    if listing.backups.is_empty() {
+        return format!("no backups in {}", listing.store);
+    }
+    let head = ["SLUG", "DATE", "SIZE", "NAME", "ITEMS"].map(str::to_owned).to_vec();
+    let rows = listing.backups.iter().map(|it| {
+        vec![
+            it.slug.clone(),
+            local(&it.date),
+            size(it.size_bytes),
+            it.name.clone(),
+            it.items.join(" "),
+        ]
+    });
+    table(&std::iter::once(head).chain(rows).collect::<Vec<_>>())
+}
+
+/// A date in the time zone of this machine, to the minute.
+fn local(date: &str) -> String {
+    match date.parse::<jiff::Timestamp>() {
+        Ok(when) => {
+            let zone = jiff::tz::TimeZone::system();
+            when.to_zoned(zone).strftime("%Y-%m-%d %H:%M").to_string()
+        }
+        Err(_) => date.to_owned(),
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct Shown {
+    #[serde(flatten)]
+    listed: Listed,
+    metadata: Metadata,
+    members: Vec<ShownMember>,
+}
+
+#[derive(Debug, Serialize)]
+struct ShownMember {
+    name: String,
+    size_bytes: u64,
+}
+
+pub(super) async fn show(face: &Face, wanted: &str) -> anyhow::Result<Exit> {
+    let archive = face.open(wanted).await?;
+    let members = archive.members.iter();
+    let shown = Shown {
+        listed: Listed::from(&archive),
+        metadata: archive.metadata.clone(),
+        members: members
+            .map(|it| ShownMember { name: it.name.clone(), size_bytes: it.size })
+            .collect(),
+    };
+    face.out.print(&shown, || details(&archive));
+    Ok(Exit::Done)
+}
+
+fn details(archive: &Archive) -> String {
+    let metadata = &archive.metadata;
+    let mut rows = vec![
+        vec!["slug".to_owned(), metadata.slug.clone()],
+        vec!["name".to_owned(), metadata.name.clone()],
+        vec!["date".to_owned(), metadata.date.clone()],
+        vec!["file".to_owned(), archive.path.display().to_string()],
+        vec!["size".to_owned(), size(archive.size_bytes)],
+    ];
+    if let Some(record) = &metadata.homeassistant {
+        let database = if record.exclude_database { ", without its database" } else { "" };
+        rows.push(vec!["home".to_owned(), format!("Home Assistant {}{database}", record.version)]);
+    }
+    if metadata.protected {
+        rows.push(vec!["cipher".to_owned(), "encrypted".to_owned()]);
+    }
+    let mut text = table(&rows);
+    text += "\nitems:\n";
+    let records = metadata.hearthkeep.iter().flat_map(|it| &it.parts).collect::<Vec<_>>();
+    let items = metadata.items();
+    let rows = items.iter().map(|item| {
+        let bytes = archive.member_of(item).map_or("missing".to_owned(), |it| size(it.size));
+        let record = records.iter().find(|it| it.item == item.to_string());
+        let mounts = record.map(|it| &it.trees).into_iter().flatten();
+        let from: Vec<String> =
+            mounts.map(|it| format!("{}:{}", it.container, it.destination.display())).collect();
+        vec![format!("  {item}"), bytes, from.join(", ")]
+    });
+    text + &table(&rows.collect::<Vec<_>>())
+}

@@ -1,0 +1,126 @@
+//! The command line: words → requests, reports → text or JSON, errors → exit codes.
+//!
+//! One file a command. It decides nothing about homes or backups.
+
+mod args;
+mod backup;
+mod exit;
+mod files;
+mod list;
+mod plan;
+mod progress;
+mod render;
+mod restore;
+
+use std::ffi::OsString;
+use std::sync::Arc;
+
+use anyhow::Context;
+use clap::Parser;
+use tokio_util::sync::CancellationToken;
+
+use self::args::{Args, Command};
+pub use self::exit::Exit;
+use self::render::Out;
+use crate::archive::Archive;
+use crate::catalog;
+use crate::engine::Engine;
+use crate::hands::Hands;
+use crate::monitor::{Monitor, Quiet};
+use crate::plan::Pick;
+use crate::store::Store;
+use crate::{signals, survey};
+
+/// Runs the program with the arguments of the process.
+pub fn run() -> Exit {
+    run_with(std::env::args_os())
+}
+
+fn run_with(words: impl Iterator<Item = OsString>) -> Exit {
+    let args = match Args::try_parse_from(words) {
+        Ok(args) => args,
+        Err(err) => {
+            let is_mistake = err.use_stderr();
+            // Where even that cannot be printed, the exit code still tells.
+            let _ = err.print();
+            return if is_mistake { Exit::Usage } else { Exit::Done };
+        }
+    };
+    let out = Out { json: args.common.json };
+    match carry_out(args, out) {
+        Ok(exit) => exit,
+        Err(err) => {
+            out.error(&err);
+            Exit::of(&err)
+        }
+    }
+}
+
+fn carry_out(args: Args, out: Out) -> anyhow::Result<Exit> {
+    let cancel = signals::token()?;
+    // One thread is enough for what waits; what works runs on blocking threads.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("starting the runtime")?;
+    runtime.block_on(async {
+        let face = Face { out, common: args.common, cancel };
+        match args.command {
+            Command::Plan(args) => plan::run(&face, args).await,
+            Command::Backup(args) => backup::run(&face, args).await,
+            Command::List => list::list(&face).await,
+            Command::Show(args) => list::show(&face, &args.backup).await,
+            Command::Verify(args) => files::verify(&face, &args.backup).await,
+            Command::Export(args) => files::export(&face, args).await,
+            Command::Import(args) => files::import(&face, args).await,
+            Command::Remove(args) => files::remove(&face, &args.backup).await,
+            Command::Restore(args) => restore::run(&face, args).await,
+        }
+    })
+}
+
+/// What every command has.
+struct Face {
+    out: Out,
+    common: args::Common,
+    cancel: CancellationToken,
+}
+
+impl Face {
+    fn pick(&self) -> Pick {
+        Pick { project: self.common.project.clone(), container: self.common.home.clone() }
+    }
+
+    fn monitor(&self) -> Arc<dyn Monitor> {
+        if self.common.quiet { Arc::new(Quiet) } else { Arc::new(progress::Progress::new()) }
+    }
+
+    async fn hands(&self) -> anyhow::Result<Hands> {
+        Ok(Hands {
+            engine: Engine::connect().await?,
+            state: self.common.state_folder()?,
+            store: self.common.store.clone(),
+            monitor: self.monitor(),
+        })
+    }
+
+    /// The store that is set, or the home's own, for which the engine is asked.
+    async fn store(&self) -> anyhow::Result<Store> {
+        if let Some(store) = &self.common.store {
+            return Store::open(store);
+        }
+        let hands = self.hands().await?;
+        let survey = survey::look(&hands.engine).await?;
+        let home = crate::plan::find(&survey.facts, &self.pick())?;
+        Store::open(&hands.store_of(&home, &survey.reach)?)
+    }
+
+    /// The backup that a person means. For a file no engine is needed.
+    async fn open(&self, wanted: &str) -> anyhow::Result<Archive> {
+        if wanted.contains('/') || std::path::Path::new(wanted).is_file() {
+            return catalog::find(None, wanted);
+        }
+        let store = self.store().await?;
+        catalog::find(Some(&store), wanted)
+    }
+}

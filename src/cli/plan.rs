@@ -1,0 +1,184 @@
+//! `hearthkeep plan` and `backup --dry-run`.
+
+use serde::Serialize;
+
+use super::args::Selection;
+use super::render::{size, table};
+use super::{Exit, Face};
+use crate::backup::{self, Prepared};
+use crate::model::{PartKind, State};
+use crate::plan::{BackupRequest, How};
+
+impl From<Selection> for BackupRequest {
+    fn from(selection: Selection) -> BackupRequest {
+        BackupRequest {
+            name: selection.name,
+            only: selection.only,
+            exclude: selection.exclude,
+            no_database: selection.no_database,
+            uncompressed: selection.uncompressed,
+        }
+    }
+}
+
+pub(super) async fn run(face: &Face, args: Selection) -> anyhow::Result<Exit> {
+    let hands = face.hands().await?;
+    let prepared = backup::prepare(&hands, &face.pick(), &args.into()).await?;
+    let view = view(&prepared);
+    face.out.print(&view, || text(&view));
+    Ok(Exit::Done)
+}
+
+/// The plan as data that stays the same in JSON whatever happens inside.
+#[derive(Debug, Serialize)]
+struct View {
+    name: String,
+    homeassistant: String,
+    version: Option<String>,
+    project: Option<String>,
+    store: String,
+    compressed: bool,
+    bytes: u64,
+    items: Vec<Item>,
+    containers: Vec<Container>,
+    left_out: Vec<LeftOut>,
+}
+
+#[derive(Debug, Serialize)]
+struct Item {
+    item: String,
+    kind: &'static str,
+    member: String,
+    bytes: u64,
+    entries: u64,
+    mounts: Vec<Mount>,
+    exclude: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Mount {
+    container: String,
+    path: String,
+    source: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    volume: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Container {
+    name: String,
+    image: String,
+    state: State,
+    hold: How,
+}
+
+#[derive(Debug, Serialize)]
+struct LeftOut {
+    container: String,
+    what: String,
+    why: String,
+}
+
+fn view(prepared: &Prepared) -> View {
+    let plan = &prepared.plan;
+    let home = &plan.home.homeassistant;
+    View {
+        name: plan.name.clone(),
+        homeassistant: home.name.clone(),
+        version: plan.home.version.clone(),
+        project: home.project().map(str::to_owned),
+        store: prepared.store.folder().display().to_string(),
+        compressed: plan.compressed,
+        bytes: prepared.bytes(),
+        items: items(prepared),
+        containers: containers(prepared),
+        left_out: plan
+            .left_out
+            .iter()
+            .map(|it| LeftOut {
+                container: it.container.clone(),
+                what: it.what.clone(),
+                why: it.why.clone(),
+            })
+            .collect(),
+    }
+}
+
+fn items(prepared: &Prepared) -> Vec<Item> {
+    let plan = &prepared.plan;
+    let item = |(part, extent): (&crate::model::Part, &crate::capture::Extent)| Item {
+        item: part.item.to_string(),
+        kind: match part.kind {
+            PartKind::HomeAssistant { .. } => "homeassistant",
+            PartKind::Folder => "folder",
+            PartKind::Addon { .. } => "addon",
+            PartKind::Private => "private",
+        },
+        member: part.member(plan.compressed),
+        bytes: extent.bytes,
+        entries: extent.entries,
+        mounts: part
+            .trees
+            .iter()
+            .map(|it| Mount {
+                container: it.container.clone(),
+                path: it.destination.display().to_string(),
+                source: it.source.display().to_string(),
+                volume: it.volume.clone(),
+            })
+            .collect(),
+        exclude: part.exclude_asked.clone(),
+    };
+    plan.parts.iter().zip(&prepared.extents).map(item).collect()
+}
+
+fn containers(prepared: &Prepared) -> Vec<Container> {
+    let plan = &prepared.plan;
+    let container = |it: &crate::model::Container| Container {
+        name: it.name.clone(),
+        image: it.image.clone(),
+        state: it.state,
+        hold: plan.holds.iter().find(|hold| hold.id == it.id).map_or(How::None, |it| it.how),
+    };
+    plan.home.containers().map(container).collect()
+}
+
+fn text(view: &View) -> String {
+    let version = view.version.as_deref().unwrap_or("of unknown version");
+    let project = view.project.as_ref().map(|it| format!(" of project {it}")).unwrap_or_default();
+    let mut text = format!(
+        "\"{}\": Home Assistant {version} in {}{project}\n\nbacked up, {} before compression, to {}:\n",
+        view.name,
+        view.homeassistant,
+        size(view.bytes),
+        view.store
+    );
+    let rows = view.items.iter().map(|it| {
+        let from: Vec<String> =
+            it.mounts.iter().map(|it| format!("{}:{}", it.container, it.path)).collect();
+        let extent = format!("{} in {}", size(it.bytes), it.entries);
+        vec![format!("  {}", it.item), extent, from.join(", ")]
+    });
+    text += &table(&rows.collect::<Vec<_>>());
+    text += "\nheld meanwhile:\n";
+    let rows = view.containers.iter().map(|it| {
+        let how = match (it.hold, it.state) {
+            (How::Pause, State::Paused) => "is paused already",
+            (How::Pause, _) => "paused",
+            (How::Stop, _) => "stopped and started again",
+            (How::None, State::Stopped) => "is stopped already",
+            (How::None, _) => "goes on",
+        };
+        vec![format!("  {}", it.name), how.to_owned(), it.image.clone()]
+    });
+    text += &table(&rows.collect::<Vec<_>>());
+    if !view.left_out.is_empty() {
+        text += "\nleft out:\n";
+        let rows = view
+            .left_out
+            .iter()
+            .map(|it| vec![format!("  {}:{}", it.container, it.what), it.why.clone()]);
+        text += &table(&rows.collect::<Vec<_>>());
+    }
+    text
+}

@@ -1,0 +1,74 @@
+//! Text or JSON, chosen once. Text goes to people and may change; JSON is one object and stays.
+
+use std::io::Write;
+
+use bytesize::ByteSize;
+use serde::Serialize;
+
+use super::Exit;
+
+/// Where results and errors go.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Out {
+    pub(super) json: bool,
+}
+
+impl Out {
+    /// Prints a result in the form that was asked for.
+    pub(super) fn print(self, object: &impl Serialize, text: impl FnOnce() -> String) {
+        let text = if self.json {
+            serde_json::to_string(object).unwrap_or_else(|err| format!("{{\"error\":\"{err}\"}}"))
+        } else {
+            text()
+        };
+        // A reader that has gone away (`| head`) is no reason to fail.
+        let _ = writeln!(std::io::stdout(), "{}", text.trim_end());
+    }
+
+    /// Prints what a person should look at.
+    pub(super) fn warnings(self, warnings: &[String]) {
+        if !self.json {
+            for warning in warnings {
+                let _ = writeln!(std::io::stderr(), "warning: {warning}");
+            }
+        }
+    }
+
+    /// Prints an error as one line, and as an object where JSON was asked for.
+    pub(super) fn error(self, err: &anyhow::Error) {
+        let message = format!("{err:#}").replace('\n', " ");
+        let _ = writeln!(std::io::stderr(), "error: {message}");
+        if self.json {
+            let code = Exit::of(err) as u8;
+            let object = serde_json::json!({ "error": message, "exit_code": code });
+            let _ = writeln!(std::io::stdout(), "{object}");
+        }
+    }
+}
+
+/// The exit of a run that is done.
+pub(super) fn exit(warnings: &[String]) -> Exit {
+    if warnings.is_empty() { Exit::Done } else { Exit::DoneWithWarnings }
+}
+
+/// A size for people.
+pub(super) fn size(bytes: u64) -> String {
+    ByteSize(bytes).to_string()
+}
+
+/// Rows under one another, columns in line, two spaces apart.
+pub(super) fn table(rows: &[Vec<String>]) -> String {
+    let n_columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |n: usize| {
+        rows.iter().filter_map(|it| it.get(n)).map(|it| it.chars().count()).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..n_columns).map(width).collect();
+    let mut text = String::new();
+    for row in rows {
+        let line: String =
+            row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}  ")).collect();
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
+}

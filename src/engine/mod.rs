@@ -1,0 +1,121 @@
+//! Docker: look at containers, make one still, let it go on. The only place that names bollard.
+//!
+//! [`Engine`] is what callers see; behind it stands the real engine or a [`Simulator`] with
+//! faults, and both pass one suite (`tests/engine.rs`). Asking for a state that a container
+//! already has is not an error: recovery may ask twice.
+
+mod docker;
+mod error;
+mod facts;
+mod simulator;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+pub use self::error::Error;
+pub use self::simulator::{Fault, Simulator};
+use crate::model::Container;
+
+/// A container engine. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Engine {
+    backend: Arc<dyn Backend>,
+}
+
+/// What an engine says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct About {
+    /// The engine's version, such as `20.10.24`.
+    pub version: String,
+    /// The API version that both sides agreed on, such as `1.41`.
+    pub api: String,
+    /// Where the engine keeps volumes and images on its host, such as `/var/lib/docker`.
+    pub root: PathBuf,
+}
+
+impl Engine {
+    /// Connects to the engine that `DOCKER_HOST` names (`unix:///path`), or to the usual socket,
+    /// and agrees on an API version with it.
+    ///
+    /// # Errors
+    /// [`Error::Unreachable`] where no engine answers, with the address that was tried.
+    pub async fn connect() -> Result<Engine, Error> {
+        Engine::connect_to(&docker::Docker::usual_address()).await
+    }
+
+    /// Connects to the engine at an address: `unix:///path`, or just the path.
+    ///
+    /// # Errors
+    /// As those of [`Engine::connect`]; an address that is no Unix socket is unreachable too.
+    pub async fn connect_to(address: &str) -> Result<Engine, Error> {
+        Ok(Engine { backend: Arc::new(docker::Docker::connect(address).await?) })
+    }
+
+    /// An engine that lives in memory.
+    pub fn simulated(simulator: Simulator) -> Engine {
+        Engine { backend: Arc::new(simulator) }
+    }
+
+    /// What the engine says of itself.
+    pub async fn about(&self) -> Result<About, Error> {
+        self.backend.about().await
+    }
+
+    /// All containers, stopped ones too, sorted by name. One that vanishes while it is looked at
+    /// is left out.
+    pub async fn look(&self) -> Result<Vec<Container>, Error> {
+        self.backend.look().await
+    }
+
+    /// One container, by identifier or name.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] where there is none.
+    pub async fn inspect(&self, container: &str) -> Result<Container, Error> {
+        self.backend.inspect(container).await
+    }
+
+    /// Freezes all processes of a running container. One that is already paused stays so; one that
+    /// is stopped or between two restarts is refused.
+    pub async fn pause(&self, container: &str) -> Result<(), Error> {
+        self.backend.pause(container).await
+    }
+
+    /// Lets a paused container go on. One that runs stays so; one that is stopped is refused.
+    pub async fn unpause(&self, container: &str) -> Result<(), Error> {
+        self.backend.unpause(container).await
+    }
+
+    /// Stops a container by its own stop signal, and kills it when `timeout` (whole seconds,
+    /// rounded up) is over; without one the container's own setting counts. One that is paused
+    /// goes on first, so that it can end well; one that is stopped stays so.
+    pub async fn stop(&self, container: &str, timeout: Option<Duration>) -> Result<(), Error> {
+        self.backend.stop(container, timeout).await
+    }
+
+    /// Lets a container run, whether it is stopped or paused. One that runs stays so.
+    pub async fn start(&self, container: &str) -> Result<(), Error> {
+        self.backend.start(container).await
+    }
+
+    /// The last `lines` lines that a container printed, both streams.
+    pub async fn log_tail(&self, container: &str, lines: usize) -> Result<String, Error> {
+        self.backend.log_tail(container, lines).await
+    }
+}
+
+/// What both engines do; the contract is on the methods of [`Engine`].
+#[async_trait]
+trait Backend: Send + Sync + std::fmt::Debug {
+    async fn about(&self) -> Result<About, Error>;
+    async fn look(&self) -> Result<Vec<Container>, Error>;
+    async fn inspect(&self, container: &str) -> Result<Container, Error>;
+    async fn pause(&self, container: &str) -> Result<(), Error>;
+    async fn unpause(&self, container: &str) -> Result<(), Error>;
+    async fn stop(&self, container: &str, timeout: Option<Duration>) -> Result<(), Error>;
+    async fn start(&self, container: &str) -> Result<(), Error>;
+    async fn log_tail(&self, container: &str, lines: usize) -> Result<String, Error>;
+}

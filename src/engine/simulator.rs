@@ -1,0 +1,266 @@
+//! An engine in memory: the same contract as Docker's, with faults, for tests and tours.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::{About, Backend, Error};
+use crate::model::{Container, State};
+
+/// An engine in memory. Clones are handles to the same engine, so that a test keeps one to prepare
+/// faults and to see what was asked for.
+#[derive(Debug, Clone)]
+pub struct Simulator {
+    world: Arc<Mutex<World>>,
+}
+
+/// What can go wrong, now or later. Calls are named after the methods of
+/// [`Engine`](super::Engine); `at` counts all calls from the moment of injection, the next one
+/// being 1.
+#[derive(Debug, Clone)]
+pub enum Fault {
+    /// Such a call on this container is refused.
+    Refuse {
+        /// The call, such as `pause`.
+        call: &'static str,
+        /// The name of the container.
+        container: String,
+        /// The engine's words.
+        message: String,
+        /// Whether it is over after one time.
+        once: bool,
+    },
+    /// The container is gone from that call on.
+    Vanish {
+        /// The name of the container.
+        container: String,
+        /// The first call to miss it.
+        at: usize,
+    },
+    /// Nothing answers from that call on.
+    Unreachable {
+        /// The first call without an answer.
+        at: usize,
+    },
+}
+
+#[derive(Debug)]
+struct World {
+    containers: Vec<Simulated>,
+    /// With the number of calls before each was injected.
+    faults: Vec<(usize, Fault)>,
+    calls: Vec<String>,
+}
+
+#[derive(Debug)]
+struct Simulated {
+    container: Container,
+    log: String,
+}
+
+impl Simulator {
+    /// An engine with these containers.
+    pub fn new(containers: Vec<Container>) -> Simulator {
+        let containers = containers
+            .into_iter()
+            .map(|container| Simulated { container, log: String::new() })
+            .collect();
+        let world = World { containers, faults: Vec::new(), calls: Vec::new() };
+        Simulator { world: Arc::new(Mutex::new(world)) }
+    }
+
+    /// Lets something go wrong.
+    pub fn inject(&self, fault: Fault) {
+        let mut world = self.world();
+        let n_calls = world.calls.len();
+        world.faults.push((n_calls, fault));
+    }
+
+    /// Ends all faults; what vanished comes back.
+    pub fn mend(&self) {
+        self.world().faults.clear();
+    }
+
+    /// All calls so far, failed ones too, such as `look` and `pause homeassistant`.
+    pub fn calls(&self) -> Vec<String> {
+        self.world().calls.clone()
+    }
+
+    /// Changes what a container is doing, as if somebody else had done it.
+    pub fn set_state(&self, container: &str, state: State) {
+        if let Some(it) = self.world().containers.iter_mut().find(|it| it.is(container)) {
+            it.container.state = state;
+        }
+    }
+
+    /// What a container has printed.
+    pub fn set_log(&self, container: &str, log: &str) {
+        if let Some(it) = self.world().containers.iter_mut().find(|it| it.is(container)) {
+            log.clone_into(&mut it.log);
+        }
+    }
+
+    /// A panic in one test thread must not hide behind a poisoned lock in another.
+    fn world(&self) -> MutexGuard<'_, World> {
+        self.world.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes one call: notes it, meets its faults, and changes the state where `to` allows it.
+    fn deed(
+        &self,
+        call: &'static str,
+        container: &str,
+        to: fn(State) -> Result<State, &'static str>,
+    ) -> Result<(), Error> {
+        let mut world = self.world();
+        let subject = world.call(call, container)?;
+        match to(subject.container.state) {
+            Ok(state) => subject.container.state = state,
+            Err(message) => return Err(refused(call, container, message)),
+        }
+        Ok(())
+    }
+}
+
+impl World {
+    /// Notes a call, and fails where nothing answers. Returns its number.
+    fn note(&mut self, call: String) -> Result<usize, Error> {
+        self.calls.push(call);
+        let n = self.calls.len();
+        match self.faults.iter().any(|(since, fault)| fault.cuts_off(n - since)) {
+            true => Err(Error::Unreachable {
+                address: "simulator".to_owned(),
+                reason: "simulated fault".to_owned(),
+            }),
+            false => Ok(n),
+        }
+    }
+
+    /// Notes a call on one container, and finds it unless a fault comes between.
+    fn call(&mut self, call: &'static str, name: &str) -> Result<&mut Simulated, Error> {
+        let n = self.note(format!("{call} {name}"))?;
+        let found = self.containers.iter().position(|it| it.is(name));
+        let not_found = || Error::NotFound { container: name.to_owned() };
+        let index = found.ok_or_else(not_found)?;
+        let subject = &self.containers[index];
+        if self.is_gone(subject, n) {
+            return Err(not_found());
+        }
+        let refusal = self.faults.iter().position(|(_, fault)| fault.refuses(call, subject));
+        if let Some(at) = refusal
+            && let Fault::Refuse { message, once, .. } = self.faults[at].1.clone()
+        {
+            if once {
+                self.faults.remove(at);
+            }
+            return Err(refused(call, name, &message));
+        }
+        Ok(&mut self.containers[index])
+    }
+
+    fn is_gone(&self, subject: &Simulated, n: usize) -> bool {
+        self.faults.iter().any(|(since, fault)| fault.takes(subject, n - since))
+    }
+}
+
+/// Here `n` is the number of a call since the injection.
+impl Fault {
+    fn refuses(&self, it: &str, subject: &Simulated) -> bool {
+        matches!(self, Fault::Refuse { call, container, .. } if *call == it && subject.is(container))
+    }
+
+    fn takes(&self, subject: &Simulated, n: usize) -> bool {
+        matches!(self, Fault::Vanish { container, at } if subject.is(container) && *at <= n)
+    }
+
+    fn cuts_off(&self, n: usize) -> bool {
+        matches!(self, Fault::Unreachable { at } if *at <= n)
+    }
+}
+
+impl Simulated {
+    fn is(&self, reference: &str) -> bool {
+        self.container.id == reference || self.container.name == reference
+    }
+
+    /// As the engine shows it: what does not run has no address, but gets one back.
+    fn seen(&self) -> Container {
+        let mut container = self.container.clone();
+        if container.state == State::Stopped {
+            container.addresses.clear();
+        }
+        container
+    }
+}
+
+#[async_trait]
+impl Backend for Simulator {
+    async fn about(&self) -> Result<About, Error> {
+        self.world().note("about".to_owned())?;
+        Ok(About {
+            version: "simulated".to_owned(),
+            api: "1.41".to_owned(),
+            root: "/var/lib/docker".into(),
+        })
+    }
+
+    async fn look(&self) -> Result<Vec<Container>, Error> {
+        let mut world = self.world();
+        let n = world.note("look".to_owned())?;
+        let here = world.containers.iter().filter(|it| !world.is_gone(it, n));
+        let mut containers: Vec<Container> = here.map(Simulated::seen).collect();
+        containers.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(containers)
+    }
+
+    async fn inspect(&self, container: &str) -> Result<Container, Error> {
+        self.world().call("inspect", container).map(|it| it.seen())
+    }
+
+    async fn pause(&self, container: &str) -> Result<(), Error> {
+        self.deed("pause", container, |state| match state {
+            State::Running | State::Paused => Ok(State::Paused),
+            State::Restarting => Err("the container is restarting"),
+            State::Stopped => Err("the container is not running"),
+        })
+    }
+
+    async fn unpause(&self, container: &str) -> Result<(), Error> {
+        self.deed("unpause", container, |state| match state {
+            State::Running | State::Paused => Ok(State::Running),
+            State::Restarting => Ok(State::Restarting),
+            State::Stopped => Err("the container is not paused"),
+        })
+    }
+
+    async fn stop(&self, container: &str, _timeout: Option<Duration>) -> Result<(), Error> {
+        self.deed("stop", container, |_| Ok(State::Stopped))
+    }
+
+    async fn start(&self, container: &str) -> Result<(), Error> {
+        self.deed("start", container, |state| match state {
+            State::Restarting => Ok(State::Restarting),
+            State::Running | State::Paused | State::Stopped => Ok(State::Running),
+        })
+    }
+
+    async fn log_tail(&self, container: &str, lines: usize) -> Result<String, Error> {
+        let mut world = self.world();
+        let log = &world.call("log_tail", container)?.log;
+        let all: Vec<&str> = log.split_inclusive('\n').collect();
+        Ok(all[all.len().saturating_sub(lines)..].concat())
+    }
+}
+
+fn refused(call: &'static str, container: &str, message: &str) -> Error {
+    let doing = match call {
+        "inspect" => "inspecting",
+        "pause" => "pausing",
+        "unpause" => "unpausing",
+        "stop" => "stopping",
+        "start" => "starting",
+        _ => "reading the log of",
+    };
+    Error::Refused { doing, container: container.to_owned(), message: message.to_owned() }
+}

@@ -1,0 +1,118 @@
+//! What `std::fs` leaves open: files that appear whole or not at all, and folders that are on the
+//! disk when they say so.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+
+/// Ending of a file that is not finished; nothing that lists backups looks at it.
+pub const PARTIAL: &str = "partial";
+
+/// A file that gets its name only when it is complete. Dropped before, it leaves nothing behind.
+#[derive(Debug)]
+pub struct Draft {
+    file: File,
+    draft: PathBuf,
+    path: PathBuf,
+    named: bool,
+}
+
+impl Draft {
+    /// Starts `path` under a temporary name beside it, readable by the owner alone, since a
+    /// backup holds secrets.
+    pub fn create(path: &Path) -> anyhow::Result<Draft> {
+        let draft = path.with_added_extension(PARTIAL);
+        let file = File::options()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&draft)
+            .with_context(|| format!("creating {}", draft.display()))?;
+        Ok(Draft { file, draft, path: path.to_owned(), named: false })
+    }
+
+    /// The file to write to.
+    pub fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// Where it lies until it is named.
+    pub fn draft_path(&self) -> &Path {
+        &self.draft
+    }
+
+    /// Brings the content to the disk.
+    pub fn sync(&self) -> anyhow::Result<()> {
+        self.file.sync_all().with_context(|| format!("syncing {}", self.draft.display()))
+    }
+
+    /// Gives the file its name. On the disk when it returns. A file that is already there is
+    /// never replaced.
+    pub fn name(mut self) -> anyhow::Result<PathBuf> {
+        self.sync()?;
+        // A link fails where the name is taken; a rename would replace it. Where the file system
+        // knows no links (FAT, some network shares) the check and the rename are two steps.
+        match fs::hard_link(&self.draft, &self.path) {
+            Ok(()) => {
+                fs::remove_file(&self.draft)
+                    .with_context(|| format!("removing {}", self.draft.display()))?;
+            }
+            Err(err) if err.kind() == std::io::ErrorKind::AlreadyExists => {
+                anyhow::bail!(
+                    "naming {}: a file of this name is already there",
+                    self.path.display()
+                )
+            }
+            Err(_) => {
+                anyhow::ensure!(
+                    !self.path.exists(),
+                    "naming {}: a file of this name is already there",
+                    self.path.display()
+                );
+                fs::rename(&self.draft, &self.path)
+                    .with_context(|| format!("naming {}", self.path.display()))?;
+            }
+        }
+        self.named = true;
+        sync_folder(self.path.parent().unwrap_or(Path::new(".")))?;
+        Ok(self.path.clone())
+    }
+}
+
+impl Drop for Draft {
+    fn drop(&mut self) {
+        if !self.named {
+            // The reason why the draft was given up is what the user is told, not this.
+            let _ = fs::remove_file(&self.draft);
+        }
+    }
+}
+
+impl Write for &Draft {
+    fn write(&mut self, buf: &[u8]) -> std::io::Result<usize> {
+        (&self.file).write(buf)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        (&self.file).flush()
+    }
+}
+
+/// Brings the names of a folder to the disk.
+pub fn sync_folder(folder: &Path) -> anyhow::Result<()> {
+    File::open(folder)
+        .and_then(|it| it.sync_all())
+        .with_context(|| format!("syncing {}", folder.display()))
+}
+
+/// Bytes that a new file in `folder` may take, as an unprivileged process sees it.
+pub fn room(folder: &Path) -> anyhow::Result<u64> {
+    let stat = nix::sys::statvfs::statvfs(folder)
+        .with_context(|| format!("asking for the room in {}", folder.display()))?;
+    Ok(stat.blocks_available() * stat.fragment_size())
+}

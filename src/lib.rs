@@ -1,0 +1,31 @@
+//! Hearthkeep backs up and restores Home Assistant Container homes, companions included.
+//!
+//! A tour, from the top: [`cli`] turns words into a request; the stories [`backup`] and
+//! [`restore`] read top to bottom; they ask [`plan`] what to do (rules, no I/O) and let hands do
+//! it: [`engine`] talks to Docker, [`quiesce`] holds and releases containers, [`capture`] walks
+//! their files, [`archive`] turns files into the Supervisor's format and back, [`store`] and
+//! [`catalog`] keep and find backups, [`swap`] puts restored folders in place. `ARCHITECTURE.md`
+//! says which of them may know which.
+
+pub mod archive;
+pub mod backup;
+pub mod capture;
+pub mod catalog;
+pub mod cli;
+pub mod companions;
+pub mod engine;
+pub mod fsx;
+pub mod gate;
+pub mod hands;
+pub mod island;
+pub mod lock;
+pub mod model;
+pub mod monitor;
+pub mod plan;
+pub mod quiesce;
+pub mod reach;
+pub mod restore;
+pub mod signals;
+pub mod store;
+pub mod survey;
+pub mod swap;

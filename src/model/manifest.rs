@@ -1,0 +1,50 @@
+//! What hearthkeep notes in a backup beyond Home Assistant's own format: which container and which
+//! mount each part came from. It travels as the key `hearthkeep` of `backup.json`, which Home
+//! Assistant's software keeps and ignores.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// Our own key of `backup.json`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// The layout of this object; 1 today.
+    pub version: u32,
+    /// The program that wrote the file.
+    pub writer: String,
+    /// Every part of the file, in its order.
+    pub parts: Vec<PartRecord>,
+}
+
+/// A part of the file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartRecord {
+    /// What a person picks to get it.
+    pub item: String,
+    /// The member of the outer tar, without `./`.
+    pub member: String,
+    /// The image of the container that the part belongs to.
+    pub image: String,
+    /// Globs of what was left out because a person said so; a restore leaves it in place.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub exclude: Vec<String>,
+    /// The mounts in it.
+    pub trees: Vec<TreeRecord>,
+}
+
+/// A mount of a part.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TreeRecord {
+    /// Where its content lies in the inner tar; empty for the root.
+    pub prefix: String,
+    /// The container that had it.
+    pub container: String,
+    /// Where that container saw it.
+    pub destination: PathBuf,
+    /// The volume's name, where it was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub volume: Option<String>,
+    /// The folder or file on the host.
+    pub source: PathBuf,
+}

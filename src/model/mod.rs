@@ -1,0 +1,15 @@
+//! Words that every floor above shares: what a container is, what an item is, how one is held.
+//!
+//! Plain data only. It knows nothing of Docker's or the archive's own spelling.
+
+mod container;
+mod contents;
+mod item;
+mod manifest;
+mod part;
+
+pub use container::{Container, Health, Mount, MountKind, State};
+pub use contents::Contents;
+pub use item::{FOLDERS, Item};
+pub use manifest::{Manifest, PartRecord, TreeRecord};
+pub use part::{Part, PartKind, Tree, member_name};

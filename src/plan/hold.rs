@@ -1,0 +1,140 @@
+//! How each container is made still, and in which order containers stop and start.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::{Home, Refused, labels};
+use crate::model::{Container, Part, State};
+
+/// Home Assistant writes its state and closes its database when it is stopped; its own service
+/// file allows that much.
+const HOME_ASSISTANT_STOP_TIMEOUT: Duration = Duration::from_secs(260);
+
+/// How a container is made still.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum How {
+    /// Its processes are frozen.
+    Pause,
+    /// It is stopped and started again.
+    Stop,
+    /// It goes on.
+    None,
+}
+
+impl How {
+    /// The word that the label and reports use.
+    pub fn word(self) -> &'static str {
+        match self {
+            How::Pause => "pause",
+            How::Stop => "stop",
+            How::None => "none",
+        }
+    }
+}
+
+/// One container that has to be still.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hold {
+    /// The container's identifier at planning.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// How it is held.
+    pub how: How,
+    /// What it was doing before, and does again after.
+    pub was: State,
+    /// How long it may take to stop; `None` leaves it to the engine.
+    pub stop_timeout: Option<Duration>,
+}
+
+/// The holds of a backup: every running container of the home that can write what is backed up.
+pub(super) fn for_backup(home: &Home, parts: &[Part]) -> Result<Vec<Hold>, Refused> {
+    let runs = |it: &Container| it.state != State::Stopped;
+    containers_that(home, |container| runs(container) && can_write(container, parts))
+        .map(|container| {
+            let labels = labels::read(container)?;
+            Ok(hold(home, container, labels.hold.unwrap_or(How::Pause), labels.stop_timeout))
+        })
+        .collect()
+}
+
+/// Every container of the home that satisfies `wanted`, those first that depend on others.
+pub(super) fn containers_that(
+    home: &Home,
+    wanted: impl Fn(&Container) -> bool,
+) -> impl Iterator<Item = &Container> {
+    let all: Vec<&Container> = home.containers().collect();
+    let mut order = start_order(&all);
+    order.reverse();
+    order.into_iter().filter(move |it| wanted(it))
+}
+
+pub(super) fn hold(
+    home: &Home,
+    container: &Container,
+    how: How,
+    stop_timeout: Option<Duration>,
+) -> Hold {
+    let is_home = container.id == home.homeassistant.id;
+    Hold {
+        id: container.id.clone(),
+        name: container.name.clone(),
+        how,
+        was: container.state,
+        stop_timeout: stop_timeout
+            .or(container.stop_timeout)
+            .or(is_home.then_some(HOME_ASSISTANT_STOP_TIMEOUT)),
+    }
+}
+
+/// Whether a container has a mount that it may write and that overlaps one of the parts' sources.
+pub(super) fn can_write(container: &Container, parts: &[Part]) -> bool {
+    let overlaps = |a: &Path, b: &Path| a.starts_with(b) || b.starts_with(a);
+    container.mounts.iter().filter(|it| it.writable && !it.source.as_os_str().is_empty()).any(
+        |mount| {
+            let trees = parts.iter().flat_map(|it| &it.trees);
+            trees.into_iter().any(|tree| overlaps(&mount.source, &tree.source))
+        },
+    )
+}
+
+/// The containers with those that others depend on first. A circle is broken where it is met.
+pub fn start_order<'a>(containers: &[&'a Container]) -> Vec<&'a Container> {
+    let mut order = Vec::new();
+    let mut seen = BTreeSet::new();
+    for container in containers {
+        visit(container, containers, &mut seen, &mut order);
+    }
+    order
+}
+
+fn visit<'a>(
+    container: &'a Container,
+    all: &[&'a Container],
+    seen: &mut BTreeSet<&'a str>,
+    order: &mut Vec<&'a Container>,
+) {
+    if !seen.insert(&container.id) {
+        return;
+    }
+    for other in all.iter().filter(|it| depends_on(container, it)) {
+        visit(other, all, seen, order);
+    }
+    order.push(container);
+}
+
+/// Whether `one` needs `other`: by Compose's own label (`service:condition:restart,…`), or because
+/// it has joined its network.
+fn depends_on(one: &Container, other: &Container) -> bool {
+    let joined = one.joined_network.as_deref().is_some_and(|it| it == other.id || it == other.name);
+    let named = one.project().is_some()
+        && one.project() == other.project()
+        && one
+            .label("com.docker.compose.depends_on")
+            .is_some_and(|it| it.split(',').any(|part| part.split(':').next() == other.service()));
+    joined || named
+}

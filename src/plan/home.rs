@@ -1,0 +1,161 @@
+//! Which containers are the home: one Home Assistant, and the companions that belong to it.
+
+use std::path::Path;
+
+use super::labels::{self, Role};
+use super::{Facts, Refused};
+use crate::companions;
+use crate::model::{Container, State};
+
+/// Which home a person means; both may be absent where there is only one.
+#[derive(Debug, Clone, Default)]
+pub struct Pick {
+    /// A Compose project.
+    pub project: Option<String>,
+    /// The Home Assistant container, by name or identifier.
+    pub container: Option<String>,
+}
+
+/// One Home Assistant and what belongs to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Home {
+    /// The container of Home Assistant.
+    pub homeassistant: Container,
+    /// Its version, where `.HA_VERSION`, a label or the image's tag tells it.
+    pub version: Option<String>,
+    /// The other containers of the home, sorted by name.
+    pub companions: Vec<Container>,
+}
+
+/// Finds the one home that is meant.
+pub fn find(facts: &Facts, pick: &Pick) -> Result<Home, Refused> {
+    let all = candidates(facts)?;
+    let meant: Vec<&Container> = all.iter().copied().filter(|it| picked(it, pick)).collect();
+    let homeassistant = match (meant.as_slice(), running(&meant).as_slice()) {
+        ([], _) if all.is_empty() || pick.is_empty() => {
+            return Err(Refused::NoHome { n_containers: facts.containers.len() });
+        }
+        ([], _) => return Err(Refused::UnknownHome { asked: pick.asked(), found: names(&all) }),
+        ([one], _) | (_, [one]) => (*one).clone(),
+        (several, _) => return Err(Refused::SeveralHomes { names: names(several) }),
+    };
+    let companions = companions_of(&homeassistant, &all, facts)?;
+    let version = version(&homeassistant, facts);
+    Ok(Home { homeassistant, version, companions })
+}
+
+impl Pick {
+    fn is_empty(&self) -> bool {
+        self.project.is_none() && self.container.is_none()
+    }
+
+    fn asked(&self) -> String {
+        match (&self.container, &self.project) {
+            (Some(container), _) => format!("container {container}"),
+            (None, Some(project)) => format!("project {project}"),
+            (None, None) => "any project".to_owned(),
+        }
+    }
+}
+
+fn picked(container: &Container, pick: &Pick) -> bool {
+    let project = pick.project.as_deref().is_none_or(|it| container.project() == Some(it));
+    let named = pick
+        .container
+        .as_deref()
+        .is_none_or(|it| container.name == it || (it.len() >= 8 && container.id.starts_with(it)));
+    project && named
+}
+
+/// Containers that look like Home Assistant. A label or the image decides; only where neither
+/// names one does a mount with `.HA_VERSION` count, since an editor may mount the same folder.
+fn candidates(facts: &Facts) -> Result<Vec<&Container>, Refused> {
+    let mut by_name = Vec::new();
+    let mut by_file = Vec::new();
+    for container in &facts.containers {
+        let labels = labels::read(container)?;
+        if labels.enable == Some(false) || labels.role == Some(Role::Companion) {
+            continue;
+        }
+        if labels.role == Some(Role::HomeAssistant)
+            || companions::is_home_assistant(&container.image)
+        {
+            by_name.push(container);
+        } else if config_version(container, facts).is_some() {
+            by_file.push(container);
+        }
+    }
+    // An editor or a Zigbee bridge beside a known Home Assistant is no second home.
+    by_file.retain(|it| !by_name.iter().any(|known| share_a_source(known, it)));
+    by_name.extend(by_file);
+    Ok(by_name)
+}
+
+fn share_a_source(one: &Container, other: &Container) -> bool {
+    one.mounts.iter().any(|a| other.mounts.iter().any(|b| a.source == b.source))
+}
+
+fn running<'a>(containers: &[&'a Container]) -> Vec<&'a Container> {
+    containers.iter().copied().filter(|it| it.state != State::Stopped).collect()
+}
+
+fn names(containers: &[&Container]) -> String {
+    let name = |it: &&Container| match it.project() {
+        Some(project) => format!("{} of project {project}", it.name),
+        None => it.name.clone(),
+    };
+    containers.iter().map(name).collect::<Vec<_>>().join(", ")
+}
+
+/// The other containers of Home Assistant's project, those of the known table and those that say
+/// so by label, but none that belongs to another home.
+fn companions_of(
+    homeassistant: &Container,
+    homes: &[&Container],
+    facts: &Facts,
+) -> Result<Vec<Container>, Refused> {
+    let mut companions = Vec::new();
+    for container in &facts.containers {
+        let labels = labels::read(container)?;
+        let is_home = homes.iter().any(|it| it.id == container.id);
+        let is_us = facts.own_container.as_deref() == Some(container.id.as_str())
+            || container.label("org.opencontainers.image.title") == Some("hearthkeep");
+        if is_home || is_us || labels.enable == Some(false) {
+            continue;
+        }
+        let project = container.project();
+        let same_project = project.is_some() && project == homeassistant.project();
+        let of_another_home =
+            project.is_some() && !same_project && homes.iter().any(|it| it.project() == project);
+        let wanted = labels.role == Some(Role::Companion)
+            || labels.enable == Some(true)
+            || companions::by_image(&container.image).is_some();
+        if same_project || (wanted && !of_another_home) {
+            companions.push(container.clone());
+        }
+    }
+    companions.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(companions)
+}
+
+fn config_version<'a>(container: &Container, facts: &'a Facts) -> Option<&'a String> {
+    let config = container.mounts.iter().find(|it| it.destination == Path::new("/config"))?;
+    facts.versions.get(&config.source)
+}
+
+fn version(homeassistant: &Container, facts: &Facts) -> Option<String> {
+    let looks_like_one = |it: &&str| it.starts_with(|c: char| c.is_ascii_digit());
+    config_version(homeassistant, facts)
+        .map(String::as_str)
+        .or_else(|| homeassistant.label("io.hass.version"))
+        .or_else(|| companions::tag(&homeassistant.image))
+        .filter(looks_like_one)
+        .map(str::to_owned)
+}
+
+impl Home {
+    /// All containers of the home, Home Assistant first.
+    pub fn containers(&self) -> impl Iterator<Item = &Container> {
+        std::iter::once(&self.homeassistant).chain(&self.companions)
+    }
+}

@@ -1,0 +1,76 @@
+//! The labels `hearthkeep.*` of a container, as written → as meant.
+
+use std::time::Duration;
+
+use super::{How, Refused};
+use crate::model::Container;
+
+/// What a container is to the home.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Role {
+    HomeAssistant,
+    Companion,
+}
+
+/// The labels of one container.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Labels {
+    pub(super) enable: Option<bool>,
+    pub(super) role: Option<Role>,
+    pub(super) slug: Option<String>,
+    pub(super) hold: Option<How>,
+    pub(super) stop_timeout: Option<Duration>,
+    pub(super) exclude: Vec<String>,
+}
+
+pub(super) fn read(container: &Container) -> Result<Labels, Refused> {
+    let label = |key: &'static str| Label { container, key };
+    Ok(Labels {
+        enable: label("hearthkeep.enable").parse("true or false", |it| it.parse().ok())?,
+        role: label("hearthkeep.role").parse("homeassistant or companion", |it| match it {
+            "homeassistant" => Some(Role::HomeAssistant),
+            "companion" => Some(Role::Companion),
+            _ => None,
+        })?,
+        slug: label("hearthkeep.slug").parse("letters, digits, - and _", |it| {
+            let sound = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+            (!it.is_empty() && it.chars().all(sound)).then(|| it.to_owned())
+        })?,
+        hold: label("hearthkeep.hold").parse("pause, stop or none", |it| match it {
+            "pause" => Some(How::Pause),
+            "stop" => Some(How::Stop),
+            "none" => Some(How::None),
+            _ => None,
+        })?,
+        stop_timeout: label("hearthkeep.stop-timeout")
+            .parse("a number of seconds", |it| it.parse().ok().map(Duration::from_secs))?,
+        exclude: container
+            .label("hearthkeep.exclude")
+            .map(|it| it.split(',').map(|glob| glob.trim().to_owned()).collect())
+            .unwrap_or_default(),
+    })
+}
+
+struct Label<'a> {
+    container: &'a Container,
+    key: &'static str,
+}
+
+impl Label<'_> {
+    fn parse<T>(
+        &self,
+        wanted: &str,
+        read: impl Fn(&str) -> Option<T>,
+    ) -> Result<Option<T>, Refused> {
+        let Some(value) = self.container.label(self.key) else { return Ok(None) };
+        match read(value.trim()) {
+            Some(meant) => Ok(Some(meant)),
+            None => Err(Refused::BadLabel {
+                container: self.container.name.clone(),
+                label: self.key.to_owned(),
+                value: value.to_owned(),
+                wanted: format!("must be {wanted}"),
+            }),
+        }
+    }
+}

@@ -1,0 +1,34 @@
+//! Rules: from facts to a plan. No I/O, no clock: every decision of a backup or a restore can be
+//! tested by data alone, and a dry run is the plan without the deed.
+
+mod backup;
+mod hold;
+mod home;
+mod labels;
+mod mounts;
+mod refused;
+mod restore;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+pub use backup::{BackupPlan, BackupRequest, LeftOut, backup};
+pub use hold::{Hold, How, start_order};
+pub use home::{Home, Pick, find};
+pub use refused::Refused;
+pub use restore::{RestorePlan, RestoreRequest, Route, restore};
+
+use crate::model::Container;
+
+/// What is known of the engine before anything is decided.
+#[derive(Debug, Clone, Default)]
+pub struct Facts {
+    /// Every container on the engine.
+    pub containers: Vec<Container>,
+    /// Home Assistant's version by the source of the mount in whose root `.HA_VERSION` lies.
+    pub versions: BTreeMap<PathBuf, String>,
+    /// The identifier of the container in which this program runs, where it runs in one.
+    pub own_container: Option<String>,
+    /// Where the engine keeps its own files; never backed up as a whole.
+    pub engine_root: PathBuf,
+}

@@ -1,0 +1,36 @@
+//! The signals that ask the program to stop, turned into one token.
+
+use std::thread;
+
+use anyhow::Context;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+use tokio_util::sync::CancellationToken;
+
+/// The run was asked to stop by a signal; everything it had begun was put back.
+#[derive(Debug, thiserror::Error)]
+#[error("cancelled")]
+pub struct Cancelled;
+
+/// A token that is cancelled by SIGINT, SIGTERM or SIGHUP. Later signals change nothing: the
+/// release of held containers, which is what a cancelled run still has to do, is never cut short.
+pub fn token() -> anyhow::Result<CancellationToken> {
+    let token = CancellationToken::new();
+    let mut signals =
+        Signals::new([SIGINT, SIGTERM, SIGHUP]).context("watching for signals to stop")?;
+    let on_signal = token.clone();
+    thread::Builder::new()
+        .name("signals".to_owned())
+        .spawn(move || {
+            for _ in &mut signals {
+                on_signal.cancel();
+            }
+        })
+        .context("starting the signal thread")?;
+    Ok(token)
+}
+
+/// The error that ends a run whose token was cancelled.
+pub fn check(token: &CancellationToken) -> Result<(), Cancelled> {
+    if token.is_cancelled() { Err(Cancelled) } else { Ok(()) }
+}

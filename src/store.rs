@@ -1,0 +1,75 @@
+//! A folder of backups: bytes by name. It does not know what is in them.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+
+use crate::fsx::Draft;
+
+/// A folder where backups lie.
+#[derive(Debug, Clone)]
+pub struct Store {
+    folder: PathBuf,
+}
+
+impl Store {
+    /// The store in a folder, which is made where it is missing but its parent is there: a path
+    /// whose parent is missing is more likely a typing mistake or a disk that is not mounted.
+    pub fn open(folder: &Path) -> anyhow::Result<Store> {
+        match fs::create_dir(folder) {
+            Ok(()) => (),
+            Err(err) if err.kind() == io::ErrorKind::AlreadyExists && folder.is_dir() => (),
+            Err(err) => {
+                return Err(err).with_context(|| format!("opening the store {}", folder.display()));
+            }
+        }
+        Ok(Store { folder: folder.to_owned() })
+    }
+
+    /// The folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The files that may be backups, sorted by name. What other systems leave beside them
+    /// (`._x.tar`) is passed over.
+    pub fn files(&self) -> anyhow::Result<Vec<PathBuf>> {
+        let reading = || format!("reading the store {}", self.folder.display());
+        let mut files = Vec::new();
+        for entry in fs::read_dir(&self.folder).with_context(reading)? {
+            let path = entry.with_context(reading)?.path();
+            let hidden = path.file_name().is_some_and(|it| it.as_encoded_bytes().starts_with(b"."));
+            if !hidden && path.extension().is_some_and(|it| it == "tar") {
+                files.push(path);
+            }
+        }
+        files.sort();
+        Ok(files)
+    }
+
+    /// Begins a new file.
+    pub fn draft(&self, name: &str) -> anyhow::Result<Draft> {
+        Draft::create(&self.folder.join(name))
+    }
+
+    /// Copies a file into the store under a name; gives its path there.
+    pub fn put(&self, file: &Path, name: &str) -> anyhow::Result<PathBuf> {
+        copy(file, &self.folder.join(name))
+    }
+
+    /// Removes a file for good.
+    pub fn remove(&self, path: &Path) -> anyhow::Result<()> {
+        fs::remove_file(path).with_context(|| format!("removing {}", path.display()))
+    }
+}
+
+/// Copies a file so that the copy appears whole or not at all, and is on the disk.
+pub fn copy(from: &Path, to: &Path) -> anyhow::Result<PathBuf> {
+    let mut source = File::open(from).with_context(|| format!("reading {}", from.display()))?;
+    let draft = Draft::create(to)?;
+    io::copy(&mut source, &mut draft.file())
+        .with_context(|| format!("copying {} to {}", from.display(), to.display()))?;
+    draft.name()
+}

@@ -1,0 +1,53 @@
+//! Looking at the engine and at what can be reached: the facts that plans are made of.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use anyhow::Context;
+
+use crate::engine::{self, Engine};
+use crate::island::island;
+use crate::model::{Container, MountKind};
+use crate::plan::Facts;
+use crate::reach::{self, Reach};
+
+/// What was found.
+#[derive(Debug, Clone)]
+pub struct Survey {
+    /// The facts for plans.
+    pub facts: Facts,
+    /// What this process can reach.
+    pub reach: Reach,
+}
+
+/// Looks at everything once.
+pub async fn look(engine: &Engine) -> anyhow::Result<Survey> {
+    let about = engine.about().await?;
+    let containers = engine.look().await.context("looking at the containers")?;
+    let own_container = island("finding the own container", reach::own_container).await?;
+    let (reach, own_container) = match own_container {
+        None => (Reach::Host, None),
+        Some(id) => match engine.inspect(&id).await {
+            Ok(own) => (Reach::Container(own.mounts), Some(id)),
+            // A container of another engine, such as one around this engine.
+            Err(engine::Error::NotFound { .. }) => (Reach::Host, None),
+            Err(err) => return Err(err).context("looking at the own container"),
+        },
+    };
+    let (seen, through) = (containers.clone(), reach.clone());
+    let versions = island("reading versions", move || Ok(versions(&seen, &through))).await?;
+    let facts = Facts { containers, versions, own_container, engine_root: about.root };
+    Ok(Survey { facts, reach })
+}
+
+fn versions(containers: &[Container], reach: &Reach) -> BTreeMap<PathBuf, String> {
+    let mounts = containers.iter().flat_map(|it| &it.mounts);
+    let of_files =
+        mounts.filter(|it| matches!(it.kind, MountKind::Bind | MountKind::Volume { .. }));
+    of_files
+        .filter_map(|it| {
+            let version = reach::home_assistant_version(&reach.local(&it.source)?)?;
+            Some((it.source.clone(), version))
+        })
+        .collect()
+}

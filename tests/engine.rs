@@ -1,0 +1,211 @@
+//! One suite for both engines, so that what is proved on the simulator holds on Docker.
+//!
+//! Docker must run here and have the image of `tests/lab/images helper`; without it the tests fail
+//! rather than say nothing. Each makes what it needs by the command line and takes it away again.
+
+#[path = "engine/docker_only.rs"]
+mod docker_only;
+#[path = "engine/lab.rs"]
+mod lab;
+#[path = "engine/simulator_only.rs"]
+mod simulator_only;
+
+use std::net::IpAddr;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use hearthkeep::engine::Error;
+use hearthkeep::model::{Health, State};
+
+use self::lab::{DEADLINE, IMAGE, LABEL, Lab, Ways, mounts, tests_folder};
+
+type Outcome = Result<(), Error>;
+
+/// Makes each case a test on the simulator and one on Docker.
+macro_rules! on_both {
+    ($($case:ident)*) => {
+        mod simulator {
+            $(#[test] fn $case() { super::run(super::$case(super::Lab::Simulator)); })*
+        }
+        mod docker {
+            $(#[test] fn $case() { super::run(super::$case(super::Lab::Docker)); })*
+        }
+    };
+}
+
+on_both! {
+    shows_a_container_as_it_is
+    finds_by_name_and_by_identifier
+    pauses_and_goes_on
+    asking_twice_is_asking_once
+    refuses_to_pause_or_unpause_what_is_stopped
+    stops_and_starts
+    stops_what_is_paused
+    starts_what_is_paused
+    stops_a_crash_loop
+    has_addresses_unless_stopped
+    does_not_know_what_does_not_exist
+    reads_the_end_of_the_log
+}
+
+async fn shows_a_container_as_it_is(lab: Lab) -> Outcome {
+    let home = lab.container(Ways::Runs).await;
+    let all = home.engine.look().await?;
+    assert!(all.is_sorted_by(|a, b| a.name <= b.name), "sorted by name");
+    let container = all.into_iter().find(|it| it.name == home.name).expect("look shows it");
+    assert_eq!(container, home.engine.inspect(&home.name).await?);
+    assert_eq!(container.image, IMAGE);
+    assert_eq!(container.label(LABEL), Some("1"));
+    assert_eq!(container.state, State::Running);
+    assert_eq!(container.health, Health::None);
+    assert_eq!(container.stop_timeout, Some(Duration::from_secs(1)));
+    assert!(!container.host_network);
+    assert_eq!(container.joined_network, None);
+    let mounts = mounts(&home.name);
+    let found: Vec<_> =
+        container.mounts.iter().map(|it| (&it.kind, &it.destination, it.writable)).collect();
+    let expected: Vec<_> =
+        mounts.iter().map(|it| (&it.kind, &it.destination, it.writable)).collect();
+    assert_eq!(found, expected);
+    let sources: Vec<_> = container.mounts.iter().map(|it| it.source.as_path()).collect();
+    assert_eq!(sources[0], tests_folder());
+    assert!(sources[1].ends_with(Path::new(&home.name).join("_data")), "{sources:?}");
+    assert_eq!(sources[2..], [Path::new(""), Path::new("")]);
+    Ok(())
+}
+
+async fn finds_by_name_and_by_identifier(lab: Lab) -> Outcome {
+    let home = lab.container(Ways::Runs).await;
+    let by_name = home.engine.inspect(&home.name).await?;
+    assert_eq!(by_name.id.len(), 64);
+    assert_eq!(home.engine.inspect(&by_name.id).await?, by_name);
+    home.engine.pause(&by_name.id).await?;
+    home.is(State::Paused).await
+}
+
+async fn pauses_and_goes_on(lab: Lab) -> Outcome {
+    let home = lab.container(Ways::Runs).await;
+    home.engine.pause(&home.name).await?;
+    home.is(State::Paused).await?;
+    home.engine.unpause(&home.name).await?;
+    home.is(State::Running).await
+}
+
+async fn asking_twice_is_asking_once(lab: Lab) -> Outcome {
+    let home = lab.container(Ways::Runs).await;
+    home.engine.unpause(&home.name).await?;
+    home.engine.start(&home.name).await?;
+    home.is(State::Running).await?;
+    for _ in 0..2 {
+        home.engine.pause(&home.name).await?;
+        home.is(State::Paused).await?;
+    }
+    for _ in 0..2 {
+        home.engine.unpause(&home.name).await?;
+        home.is(State::Running).await?;
+    }
+    for _ in 0..2 {
+        home.engine.stop(&home.name, None).await?;
+        home.is(State::Stopped).await?;
+    }
+    Ok(())
+}
+
+async fn refuses_to_pause_or_unpause_what_is_stopped(lab: Lab) -> Outcome {
+    let home = lab.container(Ways::Runs).await;
+    home.engine.stop(&home.name, None).await?;
+    for (doing, answer) in [
+        ("pausing", home.engine.pause(&home.name).await),
+        ("unpausing", home.engine.unpause(&home.name).await),
+    ] {
+        let error = answer.expect_err("it does not run");
+        assert!(matches!(error, Error::Refused { .. }), "{error}");
+        assert!(error.to_string().starts_with(&format!("{doing} {}: ", home.name)), "{error}");
+    }
+    home.is(State::Stopped).await
+}
+
+async fn stops_and_starts(lab: Lab) -> Outcome {
+    let home = lab.container(Ways::Runs).await;
+    let since = Instant::now();
+    home.engine.stop(&home.name, Some(DEADLINE)).await?;
+    assert!(since.elapsed() < DEADLINE, "it ends when it is asked to");
+    home.is(State::Stopped).await?;
+    home.engine.start(&home.name).await?;
+    home.is(State::Running).await
+}
+
+async fn stops_what_is_paused(lab: Lab) -> Outcome {
+    let home = lab.container(Ways::Runs).await;
+    home.engine.pause(&home.name).await?;
+    let since = Instant::now();
+    home.engine.stop(&home.name, Some(DEADLINE)).await?;
+    assert!(since.elapsed() < DEADLINE, "a frozen process cannot end, so it had to go on");
+    home.is(State::Stopped).await
+}
+
+async fn starts_what_is_paused(lab: Lab) -> Outcome {
+    let home = lab.container(Ways::Runs).await;
+    home.engine.pause(&home.name).await?;
+    home.engine.start(&home.name).await?;
+    home.is(State::Running).await
+}
+
+async fn stops_a_crash_loop(lab: Lab) -> Outcome {
+    let home = lab.container(Ways::CrashesAgainAndAgain).await;
+    home.becomes(State::Restarting).await?;
+    home.engine.stop(&home.name, None).await?;
+    home.is(State::Stopped).await
+}
+
+async fn has_addresses_unless_stopped(lab: Lab) -> Outcome {
+    let home = lab.container(Ways::Runs).await;
+    assert_eq!(home.engine.inspect(&home.name).await?.addresses.len(), 1);
+    home.engine.pause(&home.name).await?;
+    assert_eq!(home.engine.inspect(&home.name).await?.addresses.len(), 1);
+    home.engine.stop(&home.name, None).await?;
+    assert_eq!(home.engine.inspect(&home.name).await?.addresses, [] as [IpAddr; 0]);
+    Ok(())
+}
+
+async fn does_not_know_what_does_not_exist(lab: Lab) -> Outcome {
+    let engine = lab.container(Ways::Runs).await.engine.clone();
+    for name in ["hearthkeep-test-nobody", "..", "a/../b", ""] {
+        for answer in [
+            engine.inspect(name).await.map(drop),
+            engine.pause(name).await,
+            engine.unpause(name).await,
+            engine.stop(name, None).await,
+            engine.stop(name, Some(DEADLINE)).await,
+            engine.start(name).await,
+            engine.log_tail(name, 1).await.map(drop),
+        ] {
+            match answer {
+                Err(Error::NotFound { container }) => assert_eq!(container, name),
+                other => panic!("{name}: {other:?}"),
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn reads_the_end_of_the_log(lab: Lab) -> Outcome {
+    let home = lab.container(Ways::PrintsAndEnds).await;
+    home.becomes(State::Stopped).await?;
+    let all = home.engine.log_tail(&home.name, 1000).await?;
+    assert!(all.contains("http=PORT"), "{all}");
+    let last = all.lines().last().expect("it printed something");
+    assert!(all.lines().count() > 1, "{all}");
+    assert_eq!(home.engine.log_tail(&home.name, 1).await?.trim_end(), last);
+    assert_eq!(home.engine.log_tail(&home.name, 0).await?, "");
+    Ok(())
+}
+
+fn run(case: impl Future<Output = Outcome>) {
+    run_to_end(case).expect("the engine does as asked");
+}
+
+fn run_to_end<T>(case: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.expect("a runtime starts").block_on(case)
+}
