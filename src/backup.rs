@@ -205,10 +205,7 @@ async fn verify(
     monitor.step("verifying", written.size_bytes);
     island("verifying", move || {
         let archive = Archive::open(draft.draft_path())?;
-        let problems = archive::verify(&archive, &cancel, &*monitor)?;
-        if let Some(first) = problems.first() {
-            return Err(archive.damaged(format!("{}: {}", first.member, first.what)).into());
-        }
+        archive::verify(&archive, &cancel, &*monitor)?.into_result(&archive)?;
         draft.name()
     })
     .await

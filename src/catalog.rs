@@ -37,19 +37,23 @@ pub fn read(store: &Store) -> anyhow::Result<Catalog> {
     Ok(catalog)
 }
 
-/// Opens the backup that a person means: the path of a file, or the slug or the name of a file
-/// in the store.
+/// Opens a backup by the path of its file; nothing where `wanted` is not a path.
+///
+/// # Errors
+/// [`OpenError`] for a file that cannot be used.
+pub fn open_file(wanted: &str) -> anyhow::Result<Option<Archive>> {
+    let path = Path::new(wanted);
+    match wanted.contains('/') || path.is_file() {
+        true => Ok(Some(Archive::open(path)?)),
+        false => Ok(None),
+    }
+}
+
+/// Opens a backup of a store by its slug or by the name of its file.
 ///
 /// # Errors
 /// [`NoSuchBackup`], or [`OpenError`] for a file that is there but cannot be used.
-pub fn find(store: Option<&Store>, wanted: &str) -> anyhow::Result<Archive> {
-    let path = Path::new(wanted);
-    if wanted.contains('/') || path.is_file() {
-        return Ok(Archive::open(path)?);
-    }
-    let Some(store) = store else {
-        return Err(NoSuchBackup { wanted: wanted.to_owned(), folder: ".".into() }.into());
-    };
+pub fn find(store: &Store, wanted: &str) -> anyhow::Result<Archive> {
     let in_store = store.folder().join(wanted);
     if in_store.is_file() {
         return Ok(Archive::open(&in_store)?);
@@ -58,4 +62,14 @@ pub fn find(store: Option<&Store>, wanted: &str) -> anyhow::Result<Archive> {
     read(store)?.backups.into_iter().find(slug).ok_or_else(|| {
         NoSuchBackup { wanted: wanted.to_owned(), folder: store.folder().to_owned() }.into()
     })
+}
+
+/// Refuses a backup whose slug is in the store already.
+pub fn refuse_second(store: &Store, slug: &str) -> anyhow::Result<()> {
+    match read(store)?.backups.iter().find(|it| it.metadata.slug == slug) {
+        None => Ok(()),
+        Some(it) => {
+            anyhow::bail!("backup {slug} is in the store already, as {}", it.path.display())
+        }
+    }
 }

@@ -65,8 +65,16 @@ impl Store {
     }
 }
 
+/// Copies a file to a path, or into a folder under its own name.
+pub fn export(file: &Path, to: &Path) -> anyhow::Result<PathBuf> {
+    match to.is_dir() {
+        true => copy(file, &to.join(file.file_name().unwrap_or_default())),
+        false => copy(file, to),
+    }
+}
+
 /// Copies a file so that the copy appears whole or not at all, and is on the disk.
-pub fn copy(from: &Path, to: &Path) -> anyhow::Result<PathBuf> {
+fn copy(from: &Path, to: &Path) -> anyhow::Result<PathBuf> {
     let mut source = File::open(from).with_context(|| format!("reading {}", from.display()))?;
     let draft = Draft::create(to)?;
     io::copy(&mut source, &mut draft.file())

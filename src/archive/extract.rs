@@ -33,8 +33,6 @@ pub const ROOT: &str = "root";
 /// What an extraction did.
 #[derive(Debug, Default)]
 pub struct Extracted {
-    /// Which targets got anything, in the order of the targets.
-    pub filled: Vec<bool>,
     /// What could not be restored, as sentences.
     pub warnings: Vec<String>,
 }
@@ -56,7 +54,7 @@ pub fn extract(
     let mut extractor = Extractor {
         belows: targets.iter().map(|it| Below::open(&it.staging)).collect::<Result<_, _>>()?,
         targets,
-        done: Extracted { filled: vec![false; targets.len()], warnings: Vec::new() },
+        done: Extracted::default(),
         folders: Vec::new(),
         unplaced: HashSet::new(),
         cancel,
@@ -130,10 +128,8 @@ impl Extractor<'_> {
                 };
                 let what = format!("{} is a {kind} and was not restored", name.display());
                 self.done.warnings.push(what);
-                return Ok(());
             }
         }
-        self.done.filled[n] = true;
         Ok(())
     }
 

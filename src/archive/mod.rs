@@ -17,5 +17,5 @@ mod write;
 pub use extract::{Extracted, ROOT, Target, extract};
 pub use metadata::{AddonRecord, HomeAssistantRecord, Metadata, slug};
 pub use open::{Archive, Member, OpenError};
-pub use verify::{Problem, verify};
+pub use verify::{Problem, Verdict, verify};
 pub use write::{Written, write};

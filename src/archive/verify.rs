@@ -17,8 +17,25 @@ pub struct Problem {
     pub what: String,
 }
 
+/// What reading a file to its end has shown.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Verdict {
+    /// What is damaged or missing; empty for a sound file.
+    pub problems: Vec<Problem>,
+}
+
+impl Verdict {
+    /// The first problem as an error.
+    pub fn into_result(self, archive: &Archive) -> Result<(), OpenError> {
+        match self.problems.first() {
+            None => Ok(()),
+            Some(first) => Err(archive.damaged(format!("{}: {}", first.member, first.what))),
+        }
+    }
+}
+
 /// Reads every part of a file to its end, checksums included, and names what is damaged or
-/// missing. Nothing is a problem of a whole file.
+/// missing.
 ///
 /// # Errors
 /// [`OpenError::Encrypted`] where the parts cannot be read, and whatever cancels the run.
@@ -26,7 +43,7 @@ pub fn verify(
     archive: &Archive,
     cancel: &CancellationToken,
     monitor: &dyn Monitor,
-) -> Result<Vec<Problem>, OpenError> {
+) -> Result<Verdict, OpenError> {
     if archive.metadata.protected {
         return Err(OpenError::Encrypted { path: archive.path.clone() });
     }
@@ -54,7 +71,7 @@ pub fn verify(
         }
         monitor.advance(member.size);
     }
-    Ok(problems)
+    Ok(Verdict { problems })
 }
 
 fn is_inner_tar(name: &str) -> bool {

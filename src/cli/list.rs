@@ -6,6 +6,7 @@ use super::render::{size, table};
 use super::{Exit, Face};
 use crate::archive::{Archive, Metadata};
 use crate::catalog;
+use crate::island::island;
 use crate::model::Item;
 
 #[derive(Debug, Serialize)]
@@ -47,9 +48,10 @@ struct Listing {
 
 pub(super) async fn list(face: &Face) -> anyhow::Result<Exit> {
     let store = face.store().await?;
-    let catalog = catalog::read(&store)?;
+    let folder = store.folder().display().to_string();
+    let catalog = island("reading the store", move || catalog::read(&store)).await?;
     let listing = Listing {
-        store: store.folder().display().to_string(),
+        store: folder,
         backups: catalog.backups.iter().map(Listed::from).collect(),
         unreadable: catalog.unreadable.iter().map(|it| it.to_string()).collect(),
     };

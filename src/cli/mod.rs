@@ -26,6 +26,7 @@ use crate::archive::Archive;
 use crate::catalog;
 use crate::engine::Engine;
 use crate::hands::Hands;
+use crate::island::island;
 use crate::monitor::{Monitor, Quiet};
 use crate::plan::Pick;
 use crate::store::Store;
@@ -106,21 +107,26 @@ impl Face {
 
     /// The store that is set, or the home's own, for which the engine is asked.
     async fn store(&self) -> anyhow::Result<Store> {
-        if let Some(store) = &self.common.store {
-            return Store::open(store);
-        }
-        let hands = self.hands().await?;
-        let survey = survey::look(&hands.engine).await?;
-        let home = crate::plan::find(&survey.facts, &self.pick())?;
-        Store::open(&hands.store_of(&home, &survey.reach)?)
+        let folder = match &self.common.store {
+            Some(folder) => folder.clone(),
+            None => {
+                let hands = self.hands().await?;
+                let survey = survey::look(&hands.engine).await?;
+                let home = crate::plan::find(&survey.facts, &self.pick())?;
+                hands.store_of(&home, &survey.reach)?
+            }
+        };
+        island("opening the store", move || Store::open(&folder)).await
     }
 
-    /// The backup that a person means. For a file no engine is needed.
+    /// The backup that a person means. For the path of a file no engine is needed.
     async fn open(&self, wanted: &str) -> anyhow::Result<Archive> {
-        if wanted.contains('/') || std::path::Path::new(wanted).is_file() {
-            return catalog::find(None, wanted);
+        let wanted = wanted.to_owned();
+        let path = wanted.clone();
+        if let Some(archive) = island("opening", move || catalog::open_file(&path)).await? {
+            return Ok(archive);
         }
         let store = self.store().await?;
-        catalog::find(Some(&store), wanted)
+        island("opening", move || catalog::find(&store, &wanted)).await
     }
 }

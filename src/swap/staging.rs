@@ -1,4 +1,4 @@
-//! Restored content takes the place of the old, entry by entry, and can be taken back.
+//! The restored content of one mount takes the place of the old, entry by entry.
 //!
 //! Everything is a rename within one file system, so it takes no time whatever the size, and the
 //! folder that is mounted stays the same folder. The old content waits in the staging folder.
@@ -66,6 +66,11 @@ impl Staging {
     /// The folder into which the new content is extracted, below the name [`ROOT`].
     pub fn folder(&self) -> &Path {
         &self.folder
+    }
+
+    /// Whether anything was extracted into it.
+    pub fn is_filled(&self) -> bool {
+        self.folder.join(ROOT).symlink_metadata().is_ok()
     }
 
     /// Brings all that was extracted to the disk.

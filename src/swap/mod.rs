@@ -1,0 +1,11 @@
+//! Restored content takes the place of the old, and can be taken back.
+//!
+//! Blocking. [`Staging`] is one mount's worth: extracted beside the target, exchanged by renames.
+//! [`Moves`] is all mounts of a restore. It knows nothing of containers: whoever calls it has
+//! stopped them.
+
+mod moves;
+mod staging;
+
+pub use moves::{Moves, Swapped, configuration};
+pub use staging::{Staging, Swap};
