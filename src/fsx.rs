@@ -3,7 +3,7 @@
 
 use std::fs::{self, File};
 use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -33,7 +33,22 @@ impl Draft {
             .mode(0o600)
             .open(&draft)
             .with_context(|| format!("creating {}", draft.display()))?;
-        Ok(Draft { file, draft, path: path.to_owned(), named: false })
+        let draft = Draft { file, draft, path: path.to_owned(), named: false };
+        draft.give_to_owner_of_folder()?;
+        Ok(draft)
+    }
+
+    /// Home Assistant may run as another user than this program, and must be able to read what
+    /// lies in its own folder.
+    fn give_to_owner_of_folder(&self) -> anyhow::Result<()> {
+        if !nix::unistd::Uid::effective().is_root() {
+            return Ok(());
+        }
+        let giving = || format!("giving {} its owner", self.draft.display());
+        let folder = self.path.parent().unwrap_or(Path::new("."));
+        let owner = fs::metadata(folder).with_context(giving)?;
+        std::os::unix::fs::fchown(&self.file, Some(owner.uid()), Some(owner.gid()))
+            .with_context(giving)
     }
 
     /// The file to write to.

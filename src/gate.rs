@@ -29,10 +29,21 @@ pub struct Gate {
     pub patience: Duration,
 }
 
+/// Home Assistant runs but does not answer.
+#[derive(Debug, thiserror::Error)]
+#[error("Home Assistant does not answer on port {port} after {patience} s")]
+pub struct Silent {
+    /// The port that was asked.
+    pub port: u16,
+    /// How long it was waited for, in seconds.
+    pub patience: u64,
+}
+
 /// Waits until everything is as it should be.
 ///
 /// # Errors
-/// What is not, when the patience is over or when it cannot become true any more.
+/// [`Silent`] where everything runs and only the answer is missing, else what does not run: when
+/// the patience is over or when it cannot become true any more.
 pub async fn pass(engine: &Engine, gate: &Gate) -> anyhow::Result<()> {
     let deadline = Instant::now() + gate.patience;
     for name in &gate.running {
@@ -40,11 +51,9 @@ pub async fn pass(engine: &Engine, gate: &Gate) -> anyhow::Result<()> {
     }
     let Some((name, port)) = &gate.answering else { return Ok(()) };
     while !answers(&engine.inspect(name).await?, *port).await {
-        anyhow::ensure!(
-            Instant::now() < deadline,
-            "Home Assistant does not answer on port {port} of {name} after {} s",
-            gate.patience.as_secs()
-        );
+        if Instant::now() > deadline {
+            return Err(Silent { port: *port, patience: gate.patience.as_secs() }.into());
+        }
         // It may have given up meanwhile.
         runs(engine, name, deadline).await?;
         sleep(PAUSE_BETWEEN_LOOKS).await;
@@ -73,7 +82,7 @@ async fn runs(engine: &Engine, name: &str, deadline: Instant) -> anyhow::Result<
 
 /// Whether anything speaks on the port. Any answer counts: behind TLS the plain request is
 /// refused, but by somebody.
-async fn answers(container: &Container, port: u16) -> bool {
+pub async fn answers(container: &Container, port: u16) -> bool {
     let loopback = IpAddr::V4(Ipv4Addr::LOCALHOST);
     let addresses = match container.host_network {
         true => &[loopback][..],

@@ -11,7 +11,7 @@ use crate::archive::{self, Archive};
 use crate::gate::{self, Gate};
 use crate::hands::Hands;
 use crate::island::island;
-use crate::model::State;
+use crate::model::{Item, State};
 use crate::plan::{self, Hold, Pick, RestorePlan, RestoreRequest};
 use crate::quiesce::{self, Stillness};
 use crate::reach::Reach;
@@ -89,6 +89,7 @@ pub async fn run(
     let name = archive.metadata.name.clone();
     let (moves, mut warnings) = extract(hands, archive, &plan, &reach, cancel).await?;
 
+    let answered = answers(&plan, &reach).await.unwrap_or(false);
     hands.monitor.step("stopping the containers", 0);
     let held = match quiesce::hold(&hands.engine, &plan.stops).await {
         Ok(held) => held,
@@ -114,19 +115,23 @@ pub async fn run(
         Ok(()) => come_up(hands, &plan, &reach, patience).await,
         failed => failed,
     };
-    if let Err(err) = came_up {
-        return Err(roll_back(hands, &plan, moves, swapped, err).await);
+    match came_up {
+        Ok(()) => (),
+        // Nothing would be won by going back to a home that did not answer either, or that
+        // cannot be asked from here.
+        Err(err) if err.is::<gate::Silent>() && !answered => {
+            warnings.push(format!("{err:#}; it did not before the restore either"));
+        }
+        Err(err) => return Err(roll_back(hands, &plan, moves, swapped, err).await),
     }
     // The home is up: what is left of the old one is a nuisance, not a failure.
     let removed = island("cleaning up", move || moves.remove()).await;
     warnings.extend(removed.err().map(|err| format!("{err:#}")));
-    let mut items: Vec<String> = plan.routes.iter().map(|it| it.item.to_string()).collect();
-    items.dedup();
-    warnings.splice(0..0, plan.notes);
+    warnings.splice(0..0, plan.notes.clone());
     Ok(Report {
         slug,
         name,
-        items,
+        items: plan.items().iter().map(Item::to_string).collect(),
         duration_seconds: begin.elapsed().as_secs_f64(),
         longest_hold_seconds: containers.iter().map(|it| it.hold_seconds).fold(0.0, f64::max),
         containers,
@@ -159,7 +164,7 @@ async fn extract(
 ) -> anyhow::Result<(Moves, Vec<String>)> {
     let (monitor, cancel) = (hands.monitor.clone(), cancel.clone());
     let (routes, reach) = (plan.routes.clone(), reach.clone());
-    monitor.step("extracting", 0);
+    monitor.step("extracting", archive.size_of(&plan.items()));
     island("extracting", move || {
         let (moves, warnings) = Moves::extract(&archive, routes, &reach, &cancel, &*monitor)?;
         match signals::check(&cancel) {
@@ -197,15 +202,26 @@ async fn come_up(
     let holds = plan.stops.iter().chain(&plan.start_too);
     let running: Vec<String> =
         holds.filter(|it| it.was != State::Paused).map(|it| it.id.clone()).collect();
-    let config = home.mounts.iter().find(|it| it.destination == Path::new("/config"));
+    let port = port(plan, reach).await?;
+    let answering = running.contains(&home.id).then(|| (home.id.clone(), port));
+    gate::pass(&hands.engine, &Gate { running, answering, patience }).await
+}
+
+/// Whether Home Assistant answers now.
+async fn answers(plan: &RestorePlan, reach: &Reach) -> anyhow::Result<bool> {
+    Ok(gate::answers(&plan.home.homeassistant, port(plan, reach).await?).await)
+}
+
+/// The port in Home Assistant's configuration, as it lies in its mount now.
+async fn port(plan: &RestorePlan, reach: &Reach) -> anyhow::Result<u16> {
+    let mut mounts = plan.home.homeassistant.mounts.iter();
+    let config = mounts.find(|it| it.destination == Path::new("/config"));
     let folder = config.and_then(|it| reach.local(&it.source));
-    let port = island("reading the port", move || {
+    island("reading the port", move || {
         let configuration = folder.and_then(|it| swap::configuration(&it));
         Ok(gate::port(configuration.as_deref().unwrap_or_default()))
     })
-    .await?;
-    let answering = running.contains(&home.id).then(|| (home.id.clone(), port));
-    gate::pass(&hands.engine, &Gate { running, answering, patience }).await
+    .await
 }
 
 /// Puts the old content back, because `reason`; gives the error to tell.

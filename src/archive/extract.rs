@@ -5,7 +5,7 @@
 //! decided here; how it gets onto the disk is in [`super::below`].
 
 use std::collections::HashSet;
-use std::io::{self, Read};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -81,7 +81,7 @@ struct Extractor<'a> {
 
 impl Extractor<'_> {
     fn run(&mut self, archive: &Archive, member: &Member) -> anyhow::Result<()> {
-        let mut tar = tar::Archive::new(archive.read(member)?);
+        let mut tar = tar::Archive::new(archive.read(member, self.cancel, self.monitor)?);
         for entry in tar.entries()? {
             signals::check(self.cancel)?;
             let mut entry = entry.with_context(|| format!("reading {}", member.name))?;
@@ -109,9 +109,7 @@ impl Extractor<'_> {
                 self.folders.push((n, path, stamp));
             }
             EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => {
-                let (cancel, monitor) = (self.cancel, self.monitor);
-                let mut content = Watched { inner: entry, cancel, monitor };
-                below.file(&path, &mut content)?;
+                below.file(&path, entry)?;
                 below.stamp(&path, &stamp)?;
             }
             EntryType::Symlink => {
@@ -233,22 +231,6 @@ fn parse_mtime(text: &str) -> Option<(i64, i64)> {
         (true, 1..) => (seconds - 1, 1_000_000_000 - nanoseconds),
         _ => (seconds, nanoseconds),
     })
-}
-
-/// A content that counts for the monitor and ends with an error when the run is cancelled.
-struct Watched<'a, R> {
-    inner: R,
-    cancel: &'a CancellationToken,
-    monitor: &'a dyn Monitor,
-}
-
-impl<R: Read> Read for Watched<'_, R> {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        signals::check(self.cancel).map_err(io::Error::other)?;
-        let n = self.inner.read(buf)?;
-        self.monitor.advance(n as u64);
-        Ok(n)
-    }
 }
 
 #[cfg(test)]

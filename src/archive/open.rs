@@ -7,10 +7,13 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use flate2::read::MultiGzDecoder;
 use tar::EntryType;
+use tokio_util::sync::CancellationToken;
 
 use super::entry::BLOCK;
 use super::metadata::Metadata;
 use crate::model::{Item, member_name};
+use crate::monitor::Monitor;
+use crate::signals;
 
 /// A `backup.json` larger than this is none.
 const MAX_METADATA_BYTES: u64 = 16 * 1024 * 1024;
@@ -93,16 +96,27 @@ impl Archive {
         names.iter().find_map(|name| self.members.iter().find(|it| it.name == *name))
     }
 
-    /// The inner tar of a member, decompressed.
-    pub fn read(&self, member: &Member) -> anyhow::Result<Inner> {
+    /// Bytes that the members of these items take in the file.
+    pub fn size_of<'a>(&self, items: impl IntoIterator<Item = &'a Item>) -> u64 {
+        items.into_iter().filter_map(|it| self.member_of(it)).map(|it| it.size).sum()
+    }
+
+    /// The inner tar of a member, decompressed. It tells `monitor` the bytes of the file that are
+    /// read, and ends with an error when `cancel` says so.
+    pub(super) fn read<'a>(
+        &self,
+        member: &Member,
+        cancel: &'a CancellationToken,
+        monitor: &'a dyn Monitor,
+    ) -> anyhow::Result<Box<dyn Read + 'a>> {
         let mut file =
             File::open(&self.path).with_context(|| format!("reading {}", self.path.display()))?;
         file.seek(SeekFrom::Start(member.offset))?;
-        let content = BufReader::with_capacity(256 * 1024, file.take(member.size));
-        Ok(if member.name.ends_with("gz") {
-            Inner::Gzip(Box::new(MultiGzDecoder::new(content)))
-        } else {
-            Inner::Plain(content)
+        let content = Watched { file: file.take(member.size), cancel, monitor };
+        let content = BufReader::with_capacity(256 * 1024, content);
+        Ok(match member.name.ends_with("gz") {
+            true => Box::new(MultiGzDecoder::new(content)),
+            false => Box::new(content),
         })
     }
 
@@ -112,21 +126,19 @@ impl Archive {
     }
 }
 
-/// The stream of an inner tar.
-#[derive(Debug)]
-pub enum Inner {
-    /// As it is.
-    Plain(BufReader<Take<File>>),
-    /// Out of a gzip stream.
-    Gzip(Box<MultiGzDecoder<BufReader<Take<File>>>>),
+/// The bytes of a member, on their way.
+struct Watched<'a> {
+    file: Take<File>,
+    cancel: &'a CancellationToken,
+    monitor: &'a dyn Monitor,
 }
 
-impl Read for Inner {
+impl Read for Watched<'_> {
     fn read(&mut self, buf: &mut [u8]) -> std::io::Result<usize> {
-        match self {
-            Inner::Plain(it) => it.read(buf),
-            Inner::Gzip(it) => it.read(buf),
-        }
+        signals::check(self.cancel).map_err(std::io::Error::other)?;
+        let n = self.file.read(buf)?;
+        self.monitor.advance(n as u64);
+        Ok(n)
     }
 }
 

@@ -4,7 +4,7 @@ use std::io::{self, Read};
 
 use tokio_util::sync::CancellationToken;
 
-use super::open::{Archive, Inner, Member, OpenError};
+use super::open::{Archive, Member, OpenError};
 use crate::monitor::Monitor;
 use crate::signals;
 
@@ -65,11 +65,10 @@ pub fn verify(
             continue;
         }
         monitor.part(&member.name);
-        if let Err(err) = read_to_end(archive, member, cancel) {
+        if let Err(err) = read_to_end(archive, member, cancel, monitor) {
             signals::check(cancel).map_err(anyhow::Error::from)?;
             problems.push(Problem { member: member.name.clone(), what: format!("{err:#}") });
         }
-        monitor.advance(member.size);
     }
     Ok(Verdict { problems })
 }
@@ -82,8 +81,9 @@ fn read_to_end(
     archive: &Archive,
     member: &Member,
     cancel: &CancellationToken,
+    monitor: &dyn Monitor,
 ) -> anyhow::Result<()> {
-    let mut inner = Watched { inner: archive.read(member)?, cancel };
+    let mut inner = archive.read(member, cancel, monitor)?;
     let mut piece = vec![0; 256 * 1024];
     let mut tar = tar::Archive::new(&mut inner);
     for entry in tar.entries()? {
@@ -101,17 +101,4 @@ fn read_to_end(
     // The checksum stands behind the end of the tar.
     io::copy(&mut inner, &mut io::sink())?;
     Ok(())
-}
-
-/// A stream that ends with an error when the run is cancelled.
-struct Watched<'a> {
-    inner: Inner,
-    cancel: &'a CancellationToken,
-}
-
-impl Read for Watched<'_> {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        signals::check(self.cancel).map_err(io::Error::other)?;
-        self.inner.read(buf)
-    }
 }

@@ -154,10 +154,11 @@ fn text(view: &View) -> String {
         view.store
     );
     let rows = view.items.iter().map(|it| {
-        let from: Vec<String> =
-            it.mounts.iter().map(|it| format!("{}:{}", it.container, it.path)).collect();
-        let extent = format!("{} in {}", size(it.bytes), it.entries);
-        vec![format!("  {}", it.item), extent, from.join(", ")]
+        let container = it.mounts.first().map(|it| it.container.as_str()).unwrap_or_default();
+        let paths: Vec<&str> = it.mounts.iter().map(|it| it.path.as_str()).collect();
+        let entries = format!("{} entries", it.entries);
+        let from = format!("{container}:{}", paths.join(", "));
+        vec![format!("  {}", it.item), size(it.bytes), entries, from]
     });
     text += &table(&rows.collect::<Vec<_>>());
     text += "\nheld meanwhile:\n";

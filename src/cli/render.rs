@@ -36,7 +36,8 @@ impl Out {
 
     /// Prints an error as one line, and as an object where JSON was asked for.
     pub(super) fn error(self, err: &anyhow::Error) {
-        let message = format!("{err:#}").replace('\n', " ");
+        let cure = if lacks_permission(err) { "; run it as root" } else { "" };
+        let message = format!("{err:#}{cure}").replace('\n', " ");
         let _ = writeln!(std::io::stderr(), "error: {message}");
         if self.json {
             let code = Exit::of(err) as u8;
@@ -44,6 +45,13 @@ impl Out {
             let _ = writeln!(std::io::stdout(), "{object}");
         }
     }
+}
+
+/// Volumes, and what containers write, mostly belong to root.
+fn lacks_permission(err: &anyhow::Error) -> bool {
+    let is_denied = |it: &std::io::Error| it.kind() == std::io::ErrorKind::PermissionDenied;
+    !nix::unistd::Uid::effective().is_root()
+        && err.chain().filter_map(|it| it.downcast_ref()).any(is_denied)
 }
 
 /// The exit of a run that is done.

@@ -42,6 +42,15 @@ pub struct Route {
     pub keep_globs: Vec<String>,
 }
 
+impl RestorePlan {
+    /// The items that are restored, each once.
+    pub fn items(&self) -> Vec<Item> {
+        let mut items: Vec<Item> = self.routes.iter().map(|it| it.item.clone()).collect();
+        items.dedup();
+        items
+    }
+}
+
 /// Makes the plan of a restore of `contents` into `home`.
 pub fn restore(
     facts: &Facts,

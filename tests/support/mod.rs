@@ -3,6 +3,8 @@
 
 #![allow(dead_code, reason = "each test binary uses its own share of this")]
 
+pub(crate) mod home;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -40,8 +42,7 @@ impl Run {
 
     /// The error, which must be one line.
     pub(crate) fn error(&self) -> &str {
-        let lines: Vec<&str> =
-            self.stderr.lines().filter(|it| it.starts_with("error:")).collect();
+        let lines: Vec<&str> = self.stderr.lines().filter(|it| it.starts_with("error:")).collect();
         assert_eq!(lines.len(), 1, "{}", self.stderr);
         lines[0]
     }
@@ -99,7 +100,8 @@ impl Bench {
 
 /// Runs the `docker` command, which must succeed.
 pub(crate) fn docker(arguments: &[&str]) -> String {
-    let run = Run::from(Command::new("docker").args(arguments).output().expect("docker is installed"));
+    let run =
+        Run::from(Command::new("docker").args(arguments).output().expect("docker is installed"));
     assert_eq!(run.code, 0, "docker {}: {}", arguments.join(" "), run.stderr);
     run.stdout.trim().to_owned()
 }

@@ -1,0 +1,21 @@
+# The two commands of the README, and what they are made of. `make help` lists them.
+.PHONY: help demo test check bench
+
+help: ## Show this
+	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' $(MAKEFILE_LIST) | expand -t 20
+
+demo: ## Back up the Home Assistant that runs here, or show a small one lost and brought back
+	@tests/lab/demo
+
+test: ## Set up what the tests need and run them all
+	@tests/lab/prepare tests
+	@tests/lab/images
+	cargo test --locked
+
+check: ## What a change must pass besides the tests
+	cargo fmt --check
+	cargo clippy --locked --all-targets -- -D warnings
+	cargo deny --locked check bans licenses sources
+
+bench: ## Compare with securetar and tar on a generated 1 GiB home
+	@benches/run

@@ -1,0 +1,34 @@
+//! Many small cases on the real engine, with homes made of a static helper.
+//!
+//! Docker must run here and have the image of `tests/lab/images helper`, and the tests must run as
+//! root, since only root may give files away, make devices and mount a small disk. Without any of
+//! that they fail rather than say nothing.
+
+#[path = "small/changing.rs"]
+mod changing;
+#[path = "small/commands.rs"]
+mod commands;
+#[path = "small/damage.rs"]
+mod damage;
+#[path = "small/disk.rs"]
+mod disk;
+#[path = "small/fidelity.rs"]
+mod fidelity;
+#[path = "small/holds.rs"]
+mod holds;
+#[path = "small/layout.rs"]
+mod layout;
+#[path = "small/mounts.rs"]
+mod mounts;
+#[path = "small/nasty.rs"]
+mod nasty;
+#[path = "small/refusals.rs"]
+mod refusals;
+#[path = "small/routes.rs"]
+mod routes;
+#[path = "small/signals.rs"]
+mod signals;
+#[path = "small/tree.rs"]
+mod tree;
+
+mod support;

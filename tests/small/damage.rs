@@ -1,0 +1,215 @@
+//! Files that are no backup, or not whole: refused by name, and nothing changes.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use hearthkeep::archive::{Archive, Member};
+
+use crate::layout::full_home;
+use crate::nasty::noise;
+use crate::support::home::{Home, tool};
+use crate::tree::{assert_same, look};
+
+fn put(home: &Home, name: &str, bytes: &[u8]) -> String {
+    // Under a name of its own each time, so that nothing of an earlier file stays.
+    let path = home.bench.folder("files").join(name);
+    let text = home.write(&format!("files/{name}"), "");
+    assert_eq!(path, text);
+    let mut file = fs::File::create(&path).expect("a file");
+    std::io::Write::write_all(&mut file, bytes).expect("it can be written");
+    path.display().to_string()
+}
+
+/// Everything that reads a file refuses it with one line that names it; the home stays as it is.
+fn check_refused(home: &Home, file: &str) {
+    let was = look(&home.config());
+    let started = home.started("homeassistant");
+    for words in [
+        &["show", file][..],
+        &["verify", file],
+        &["export", file, "/tmp/never"],
+        &["import", file],
+        &["restore", file, "--yes"],
+        &["restore", file, "--dry-run"],
+    ] {
+        let run = home.hearthkeep(words).ends(14);
+        assert!(run.error().contains(file), "{words:?}: {}", run.error());
+        assert_eq!(run.stdout, "", "{words:?}");
+    }
+    assert_same(&was, &look(&home.config()));
+    assert_eq!(home.started("homeassistant"), started, "it was stopped");
+    assert_eq!(home.state("homeassistant"), "running");
+}
+
+fn tar_of(home: &Home, name: &str, files: &[(&str, &str)]) -> String {
+    let folder = home.bench.folder(&format!("tar-of-{name}"));
+    for (path, content) in files {
+        crate::support::home::write(&folder.join(path), content);
+    }
+    let path = home.bench.folder("files").join(name).display().to_string();
+    let folder = folder.display().to_string();
+    let mut words = vec!["-cf", &path, "-C", &folder];
+    let names: Vec<String> = files.iter().map(|(path, _)| format!("./{path}")).collect();
+    words.extend(names.iter().map(String::as_str));
+    tool("tar", &words);
+    path
+}
+
+#[test]
+fn what_is_no_backup_is_refused() {
+    let home = Home::new("foreign");
+    let text = tar_of(&home, "no-metadata.tar", &[("homeassistant.tar.gz", "x"), ("b", "c")]);
+    check_refused(&home, &text);
+    for (n, json) in
+        ["", "{", "[]", "null", "{}", r#"{"slug":"a","name":"b"}"#, "\u{0}"].iter().enumerate()
+    {
+        check_refused(&home, &tar_of(&home, &format!("bad-{n}.tar"), &[("backup.json", json)]));
+    }
+    check_refused(&home, &put(&home, "empty.tar", b""));
+    check_refused(&home, &put(&home, "text.tar", b"this is not a tar file\n"));
+    check_refused(&home, &put(&home, "noise.tar", &noise(100_000)));
+    check_refused(&home, &put(&home, "zeros.tar", &[0; 20_480]));
+    let plain = tar_of(&home, "plain.tar", &[("backup.json", "{}")]);
+    tool("gzip", &["--keep", &plain]);
+    check_refused(&home, &format!("{plain}.gz"));
+    let folder = home.bench.folder("files/folder.tar");
+    check_refused(&home, &folder.display().to_string());
+}
+
+/// A small backup with a part of several kinds, in a store of its own.
+fn backup(home: &Home) -> (PathBuf, Vec<u8>) {
+    let noise = noise(30_000);
+    let text: String = noise.iter().map(|it| char::from(it % 64 + b' ')).collect();
+    home.write("config/noise", &text);
+    home.write("share/noise", &text);
+    home.write("bridge/noise", &text);
+    let store = home.bench.folder("store").display().to_string();
+    let path = home.backup(&["--store", &store]);
+    let bytes = fs::read(&path).expect("it can be read");
+    (path, bytes)
+}
+
+#[test]
+fn a_cut_file_is_refused_wherever_it_is_cut() {
+    let home = full_home("cut");
+    let (path, bytes) = backup(&home);
+    let archive = Archive::open(&path).expect("it is whole");
+    let last = archive.members.last().expect("it has members");
+    let end = (last.offset + last.size.next_multiple_of(512)) as usize;
+    let mut cuts: Vec<usize> = vec![1, 100, 511, 512, 513, 1_023, 1_024, 1_535, 1_536, 1_537];
+    for member in &archive.members {
+        let (offset, size) = (member.offset as usize, member.size as usize);
+        let behind = offset + size.next_multiple_of(512);
+        cuts.extend([offset - 512, offset - 1, offset, offset + 1, offset + size / 2]);
+        cuts.extend([offset + size - 1, behind, behind + 1, behind + 512]);
+    }
+    cuts.retain(|it| *it < end);
+    cuts.push(end);
+    cuts.sort_unstable();
+    cuts.dedup();
+    assert!(cuts.len() > 60, "{}", cuts.len());
+    let was = look(&home.config());
+    let started = home.started("homeassistant");
+    for (n, cut) in cuts.iter().enumerate() {
+        let file = put(&home, &format!("cut-{cut}.tar"), &bytes[..*cut]);
+        // All of them are read; to save time each offset sees one of those that would act.
+        let words = [["restore", &file, "--yes"], ["restore", &file, "--dry-run"]];
+        for words in [&["verify", &file][..], &words[n % 2]] {
+            let run = home.hearthkeep(words).ends(14);
+            assert!(run.error().contains(&file), "{words:?}: {}", run.error());
+        }
+    }
+    assert_same(&was, &look(&home.config()));
+    assert_eq!(home.started("homeassistant"), started, "it was stopped");
+    // Behind the end everything is there, and only zeros are missing.
+    let file = put(&home, "only-zeros-missing.tar", &bytes[..end + 512]);
+    home.hearthkeep(&["verify", &file]).ends(0);
+}
+
+/// The parts of a file: all members but the metadata.
+fn parts(path: &Path) -> Vec<Member> {
+    let archive = Archive::open(path).expect("it is whole");
+    archive.members.into_iter().filter(|it| it.name != "backup.json").collect()
+}
+
+#[test]
+fn a_part_with_a_wrong_byte_is_named() {
+    let home = full_home("flip");
+    let (path, bytes) = backup(&home);
+    let was = look(&home.config());
+    let started = home.started("homeassistant");
+    for part in parts(&path) {
+        // In the middle, in the checksum at the end, and in the length behind that.
+        for at in [part.size / 2, part.size - 7, part.size - 3] {
+            let mut bytes = bytes.clone();
+            bytes[(part.offset + at) as usize] ^= 0x10;
+            let file = put(&home, "flipped.tar", &bytes);
+            let verify = home.hearthkeep(&["verify", &file]).ends(14);
+            assert!(verify.stdout.contains(&part.name), "{}", verify.stdout);
+            let verify = home.hearthkeep(&["--json", "verify", &file]).ends(14).json();
+            assert_eq!(verify["sound"], false);
+            assert_eq!(verify["problems"][0]["member"], part.name.as_str());
+            assert_eq!(verify["problems"].as_array().map(Vec::len), Some(1));
+            for words in [&["restore", &file, "--yes"][..], &["import", &file]] {
+                let run = home.hearthkeep(words).ends(14);
+                let error = run.error();
+                assert!(error.contains(&file) && error.contains(&part.name), "{error}");
+            }
+        }
+    }
+    assert_same(&was, &look(&home.config()));
+    assert_eq!(home.started("homeassistant"), started, "it was stopped");
+}
+
+#[test]
+fn a_missing_part_is_named() {
+    let home = full_home("missing");
+    let (path, bytes) = backup(&home);
+    let was = look(&home.config());
+    let started = home.started("homeassistant");
+    for part in parts(&path) {
+        // The header area of a part is three blocks long.
+        let begin = part.offset as usize - 1_536;
+        let end = (part.offset + part.size.next_multiple_of(512)) as usize;
+        let bytes = [&bytes[..begin], &bytes[end..]].concat();
+        let file = put(&home, "without.tar", &bytes);
+        let item = part.name.split('.').next().expect("a name").replace("s_local", "s/local");
+        let verify = home.hearthkeep(&["verify", &file]).ends(14);
+        assert!(verify.stdout.contains(&item), "{item}: {}", verify.stdout);
+        let restore = home.hearthkeep(&["restore", &file, "--yes"]).ends(14);
+        let error = restore.error();
+        assert!(error.contains(&file) && error.contains(&item), "{error}");
+    }
+    assert_same(&was, &look(&home.config()));
+    assert_eq!(home.started("homeassistant"), started, "it was stopped");
+}
+
+#[test]
+fn a_header_with_a_wrong_byte_never_brings_the_program_down() {
+    let home = full_home("header");
+    let (path, bytes) = backup(&home);
+    let part = parts(&path).remove(1);
+    let begin = part.offset as usize - 1_536;
+    // In the header of the records, in the records, and in the header of the part.
+    for at in [0, 124, 156, 512, 515, 530, 1_024, 1_100, 1_148, 1_180] {
+        let mut bytes = bytes.clone();
+        bytes[begin + at] ^= 0x01;
+        let file = put(&home, "header.tar", &bytes);
+        let run = home.hearthkeep(&["verify", &file]);
+        assert!([0, 14].contains(&run.code), "at {at}: {} {}", run.code, run.stderr);
+    }
+    // A size that no file has, with a right checksum.
+    for size in [u64::MAX, u64::MAX - 511, 1 << 63, 1 << 40] {
+        let mut bytes = bytes.clone();
+        let header = &mut bytes[begin + 1_024..begin + 1_536];
+        header[124] = 0x80;
+        header[125..128].fill(0);
+        header[128..136].copy_from_slice(&size.to_be_bytes());
+        header[148..156].fill(b' ');
+        let sum: u32 = header.iter().map(|it| u32::from(*it)).sum();
+        header[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+        let file = put(&home, "huge.tar", &bytes);
+        let run = home.hearthkeep(&["verify", &file]).ends(14);
+        assert!(run.error().contains(&file), "{}", run.error());
+    }
+}
