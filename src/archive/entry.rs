@@ -191,9 +191,9 @@ mod tests {
         check("k", "v", "6 k=v\n");
         check("path", "abc", "12 path=abc\n");
         // 99 bytes with a length of two digits, and the step to three.
-        check("p", &"x".repeat(93), &format!("98 p={}\n", "x".repeat(93)));
-        check("p", &"x".repeat(94), &format!("99 p={}\n", "x".repeat(94)));
-        check("p", &"x".repeat(95), &format!("101 p={}\n", "x".repeat(95)));
+        check("p", &"x".repeat(92), &format!("98 p={}\n", "x".repeat(92)));
+        check("p", &"x".repeat(93), &format!("99 p={}\n", "x".repeat(93)));
+        check("p", &"x".repeat(94), &format!("101 p={}\n", "x".repeat(94)));
     }
 
     #[test]
