@@ -10,12 +10,12 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use crate::archive::{self, Archive, Metadata, Written};
-use crate::capture::{self, Extent, Source};
+use crate::capture::{self, Exclude, Extent, Source};
 use crate::fsx::{self, Draft};
 use crate::hands::Hands;
 use crate::island::island;
 use crate::lock;
-use crate::plan::{self, BackupPlan, BackupRequest, Pick};
+use crate::plan::{self, BackupPlan, BackupRequest, Pick, Refused};
 use crate::quiesce::{self, Stillness};
 use crate::reach::Reach;
 use crate::store::Store;
@@ -74,6 +74,7 @@ pub async fn prepare(
     let home = plan::find(&survey.facts, pick)?;
     let store = hands.store_of(&home, &survey.reach)?;
     let plan = plan::backup(&survey.facts, home, request)?;
+    check_globs(&plan, request)?;
     island("measuring", move || {
         let store = Store::open(&store)?;
         let sources = sources(&plan, &survey.reach, &store)?;
@@ -131,6 +132,30 @@ pub async fn run(
     })
 }
 
+/// Refuses a glob that cannot be read, and says where it came from.
+fn check_globs(plan: &BackupPlan, request: &BackupRequest) -> Result<(), Refused> {
+    let problem = |glob: &String| Exclude::new([glob]).err().map(|err| err.root_cause().to_string());
+    for glob in &request.exclude {
+        if let Some(problem) = problem(glob) {
+            return Err(Refused::BadGlob { glob: glob.clone(), problem });
+        }
+    }
+    // Only labels are left.
+    for part in &plan.parts {
+        for glob in &part.exclude_asked {
+            if let Some(problem) = problem(glob) {
+                return Err(Refused::BadLabel {
+                    container: part.trees.first().map(|it| it.container.clone()).unwrap_or_default(),
+                    label: "hearthkeep.exclude".to_owned(),
+                    value: glob.clone(),
+                    wanted: problem,
+                });
+            }
+        }
+    }
+    Ok(())
+}
+
 fn sources(plan: &BackupPlan, reach: &Reach, store: &Store) -> anyhow::Result<Vec<Source>> {
     let local = |source: &PathBuf, container: &str| {
         reach.local(source).with_context(|| {
@@ -165,6 +190,7 @@ async fn reserve(prepared: &Prepared, metadata: &Metadata) -> anyhow::Result<Dra
     let least = if prepared.plan.compressed { bytes / 8 } else { bytes };
     let (store, name) = (prepared.store.clone(), metadata.file_name());
     island("reserving", move || {
+        store.make()?;
         let room = fsx::room(store.folder())?;
         anyhow::ensure!(
             room >= least,

@@ -61,8 +61,7 @@ impl Draft {
         &self.draft
     }
 
-    /// Brings the content to the disk.
-    pub fn sync(&self) -> anyhow::Result<()> {
+    fn sync(&self) -> anyhow::Result<()> {
         self.file.sync_all().with_context(|| format!("syncing {}", self.draft.display()))
     }
 

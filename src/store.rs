@@ -15,17 +15,32 @@ pub struct Store {
 }
 
 impl Store {
-    /// The store in a folder, which is made where it is missing but its parent is there: a path
-    /// whose parent is missing is more likely a typing mistake or a disk that is not mounted.
+    /// The store in a folder, which is made with the first file where it is missing but its parent
+    /// is there: a path whose parent is missing is more likely a typing mistake or a disk that is
+    /// not mounted. Whoever only looks makes nothing.
     pub fn open(folder: &Path) -> anyhow::Result<Store> {
-        match fs::create_dir(folder) {
-            Ok(()) => (),
-            Err(err) if err.kind() == io::ErrorKind::AlreadyExists && folder.is_dir() => (),
-            Err(err) => {
-                return Err(err).with_context(|| format!("opening the store {}", folder.display()));
+        let opening = || format!("opening the store {}", folder.display());
+        // Paths of the store are compared with those of mounts, and told to the user.
+        let folder = std::path::absolute(folder).with_context(opening)?;
+        let there = match fs::metadata(&folder) {
+            Err(err) if err.kind() == io::ErrorKind::NotFound => {
+                fs::metadata(folder.parent().unwrap_or(&folder))
             }
+            answer => answer,
+        };
+        let there = there.with_context(opening)?;
+        anyhow::ensure!(there.is_dir(), "opening the store {}: it is not a folder", folder.display());
+        Ok(Store { folder })
+    }
+
+    /// Makes the folder where it is missing.
+    pub fn make(&self) -> anyhow::Result<()> {
+        match fs::create_dir(&self.folder) {
+            Err(err) if err.kind() != io::ErrorKind::AlreadyExists => {
+                Err(err).with_context(|| format!("making the store {}", self.folder.display()))
+            }
+            _ => Ok(()),
         }
-        Ok(Store { folder: folder.to_owned() })
     }
 
     /// The folder.
@@ -38,7 +53,11 @@ impl Store {
     pub fn files(&self) -> anyhow::Result<Vec<PathBuf>> {
         let reading = || format!("reading the store {}", self.folder.display());
         let mut files = Vec::new();
-        for entry in fs::read_dir(&self.folder).with_context(reading)? {
+        let entries = match fs::read_dir(&self.folder) {
+            Err(err) if err.kind() == io::ErrorKind::NotFound => return Ok(files),
+            entries => entries.with_context(reading)?,
+        };
+        for entry in entries {
             let path = entry.with_context(reading)?.path();
             let hidden = path.file_name().is_some_and(|it| it.as_encoded_bytes().starts_with(b"."));
             if !hidden && path.extension().is_some_and(|it| it == "tar") {
@@ -56,6 +75,7 @@ impl Store {
 
     /// Copies a file into the store under a name; gives its path there.
     pub fn put(&self, file: &Path, name: &str) -> anyhow::Result<PathBuf> {
+        self.make()?;
         copy(file, &self.folder.join(name))
     }
 

@@ -105,20 +105,25 @@ fn fit(name: &[u8], key: &str, long_type: u8, records: &mut Records, blocks: &mu
     if clean {
         records.add(key, name);
     } else if name.len() > 100 {
-        let mut header = Header::new_gnu();
-        header.set_entry_type(EntryType::new(long_type));
-        put(&mut header.as_old_mut().name, b"././@LongLink");
-        header.set_mode(0o644);
-        header.set_uid(0);
-        header.set_gid(0);
-        header.set_mtime(0);
-        header.set_size(name.len() as u64 + 1);
-        header.set_cksum();
-        blocks.extend_from_slice(header.as_bytes());
-        blocks.extend_from_slice(name);
-        blocks.push(0);
-        blocks.extend_from_slice(padding(name.len() as u64 + 1));
+        long_name(name, long_type, blocks);
     }
+}
+
+/// Adds GNU's entry for a long name.
+pub(super) fn long_name(name: &[u8], long_type: u8, blocks: &mut Vec<u8>) {
+    let mut header = Header::new_gnu();
+    header.set_entry_type(EntryType::new(long_type));
+    put(&mut header.as_old_mut().name, b"././@LongLink");
+    header.set_mode(0o644);
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_mtime(0);
+    header.set_size(name.len() as u64 + 1);
+    header.set_cksum();
+    blocks.extend_from_slice(header.as_bytes());
+    blocks.extend_from_slice(name);
+    blocks.push(0);
+    blocks.extend_from_slice(padding(name.len() as u64 + 1));
 }
 
 fn put(field: &mut [u8], value: &[u8]) {

@@ -10,10 +10,11 @@ use std::io::{Seek, SeekFrom, Write};
 use anyhow::Context;
 use tar::{EntryType, Header};
 
-use super::entry::{BLOCK, MAX_OCTAL_SIZE, Records, padding};
+use super::entry::{BLOCK, MAX_OCTAL_SIZE, Records, long_name, padding};
 
-/// Header area of an inner tar: the PAX header, its records, and the ustar header.
-const AREA: u64 = 3 * BLOCK;
+/// Header area of an inner tar: the PAX header and its records, the long name's header and the
+/// name, and the ustar header.
+const AREA: u64 = 5 * BLOCK;
 
 /// An open member.
 #[derive(Debug)]
@@ -52,9 +53,10 @@ impl<'a> MemberWriter<'a> {
 
 /// The header area of an inner tar.
 ///
-/// The member has two names, see `docs/adr/0002-two-names-for-one-member.md`: Python and all
-/// other readers take `path`, GNU tar takes `GNU.sparse.name` and finds it under `./`, as Home
-/// Assistant's documentation spells it. `path` must stand last: Python takes the last one.
+/// The member has two names, see `docs/adr/0002-two-names-for-one-member.md`: Python takes `path`,
+/// GNU tar takes `GNU.sparse.name`, and busybox the long name, so that both find it under `./`, as
+/// Home Assistant's documentation spells it. `path` must stand behind `GNU.sparse.name`, since
+/// Python takes the last one, and before the long name, since busybox does.
 fn area(name: &str, size: u64, mtime: jiff::Timestamp) -> anyhow::Result<Vec<u8>> {
     let dotted = format!("./{name}");
     let seconds = format!("{}.{:09}", mtime.as_second(), mtime.subsec_nanosecond());
@@ -68,6 +70,7 @@ fn area(name: &str, size: u64, mtime: jiff::Timestamp) -> anyhow::Result<Vec<u8>
     anyhow::ensure!(records.len() <= BLOCK as usize, "the name {name} is too long for a member");
     let mut area = Vec::with_capacity(AREA as usize);
     records.append_to(&mut area);
+    long_name(dotted.as_bytes(), b'L', &mut area);
     let mut header = plain_header(&dotted, if size > MAX_OCTAL_SIZE { 0 } else { size }, mtime);
     header.set_cksum();
     area.extend_from_slice(header.as_bytes());

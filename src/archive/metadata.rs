@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use sha1::{Digest, Sha1};
 
-use crate::model::{Contents, Item, Manifest, Part, PartKind};
+use crate::model::{Contents, Item, Manifest, Part, PartKind, PartRecord, Tree, TreeRecord};
 
 /// The keys of `backup.json` (home-assistant/supervisor, `supervisor/backups/validate.py`).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -92,7 +92,11 @@ impl Metadata {
             addons: Vec::new(),
             repositories: Vec::new(),
             extra: Value::Object(serde_json::Map::new()),
-            hearthkeep: None,
+            hearthkeep: Some(Manifest {
+                version: 1,
+                writer: concat!("hearthkeep ", env!("CARGO_PKG_VERSION")).to_owned(),
+                parts: parts.iter().map(|it| record(it, compressed)).collect(),
+            }),
         };
         for part in parts {
             metadata.add(part);
@@ -181,6 +185,23 @@ impl Metadata {
 pub fn slug(date: &str, name: &str) -> String {
     let digest = Sha1::digest(format!("{date} - {name}").to_lowercase().as_bytes());
     digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn record(part: &Part, compressed: bool) -> PartRecord {
+    let tree = |tree: &Tree| TreeRecord {
+        prefix: tree.prefix.clone(),
+        container: tree.container.clone(),
+        destination: tree.destination.clone(),
+        volume: tree.volume.clone(),
+        source: tree.source.clone(),
+    };
+    PartRecord {
+        item: part.item.to_string(),
+        member: part.member(compressed),
+        image: part.image.clone(),
+        exclude: part.exclude_asked.clone(),
+        trees: part.trees.iter().map(tree).collect(),
+    }
 }
 
 fn layout_without_key() -> u32 {

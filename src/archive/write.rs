@@ -14,7 +14,6 @@ use super::member::{MemberWriter, write_small};
 use super::metadata::Metadata;
 use crate::capture::Source;
 use crate::fsx::Draft;
-use crate::model::{Manifest, PartRecord, TreeRecord};
 use crate::monitor::Monitor;
 
 /// The containers stand still while the archive is written, so speed goes before size.
@@ -34,11 +33,11 @@ pub struct Written {
     pub warnings: Vec<String>,
 }
 
-/// Writes the backup of `sources` into a draft, which is on the disk when it returns and has no
-/// name yet. `metadata` comes from [`Metadata::new`] over the same parts.
+/// Writes the backup of `sources` into a draft, which may still be on its way to the disk when it
+/// returns. `metadata` comes from [`Metadata::new`] over the same parts.
 pub fn write(
     sources: &[Source],
-    mut metadata: Metadata,
+    metadata: Metadata,
     draft: &Draft,
     cancel: &CancellationToken,
     monitor: &dyn Monitor,
@@ -47,7 +46,6 @@ pub fn write(
     let writing = || format!("writing {}", draft.draft_path().display());
     let now = Timestamp::now();
     let mut warnings = Vec::new();
-    let mut records = Vec::new();
     for source in sources {
         let member = source.part.member(metadata.compressed);
         monitor.part(&source.part.item.to_string());
@@ -56,20 +54,14 @@ pub fn write(
             .with_context(|| format!("archiving {}", source.part.item))?;
         warnings.extend(found);
         outer.end().with_context(writing)?;
-        records.push(record(source, member));
     }
-    metadata.hearthkeep = Some(Manifest {
-        version: 1,
-        writer: concat!("hearthkeep ", env!("CARGO_PKG_VERSION")).to_owned(),
-        parts: records,
-    });
     // Last, as the Supervisor does it: a file that was cut short is then no backup.
     let json = serde_json::to_vec(&metadata).context("writing backup.json")?;
     write_small(file, "./backup.json", &json, now).with_context(writing)?;
     let end = file.stream_position()? + 1024;
     let size_bytes = end.next_multiple_of(RECORD);
     file.write_all(&vec![0; (size_bytes - end + 1024) as usize]).with_context(writing)?;
-    draft.sync()?;
+    // Not synced yet: containers may still be held, and the draft is synced before it is named.
     Ok(Written { metadata, size_bytes, warnings })
 }
 
@@ -108,31 +100,13 @@ fn write_member(
         return Ok(warnings);
     }
     // One single gzip member: Python's stream readers stop after the first.
-    let stem = member.strip_suffix(".gz").unwrap_or(member);
+    let plain = member.replace(".tar.gz", ".tar").replace(".tgz", ".tar");
     let mut gzip = GzBuilder::new()
-        .filename(stem)
+        .filename(plain)
         .mtime(u32::try_from(now.as_second()).unwrap_or(0))
         .write(&mut out, LEVEL);
     let warnings = inner::write_part(source, &mut gzip, cancel, monitor)?;
     gzip.finish()?;
     out.flush()?;
     Ok(warnings)
-}
-
-fn record(source: &Source, member: String) -> PartRecord {
-    let part = &source.part;
-    let trees = part.trees.iter().map(|tree| TreeRecord {
-        prefix: tree.prefix.clone(),
-        container: tree.container.clone(),
-        destination: tree.destination.clone(),
-        volume: tree.volume.clone(),
-        source: tree.source.clone(),
-    });
-    PartRecord {
-        item: part.item.to_string(),
-        member,
-        image: part.image.clone(),
-        exclude: part.exclude_asked.clone(),
-        trees: trees.collect(),
-    }
 }

@@ -73,11 +73,11 @@ fn candidates(facts: &Facts) -> Result<Vec<&Container>, Refused> {
     let mut by_name = Vec::new();
     let mut by_file = Vec::new();
     for container in &facts.containers {
-        let labels = labels::read(container)?;
-        if labels.enable == Some(false) || labels.role == Some(Role::Companion) {
+        let (enable, role) = labels::belonging(container)?;
+        if enable == Some(false) || role == Some(Role::Companion) {
             continue;
         }
-        if labels.role == Some(Role::HomeAssistant)
+        if role == Some(Role::HomeAssistant)
             || companions::is_home_assistant(&container.image)
         {
             by_name.push(container);
@@ -116,19 +116,19 @@ fn companions_of(
 ) -> Result<Vec<Container>, Refused> {
     let mut companions = Vec::new();
     for container in &facts.containers {
-        let labels = labels::read(container)?;
+        let (enable, role) = labels::belonging(container)?;
         let is_home = homes.iter().any(|it| it.id == container.id);
         let is_us = facts.own_container.as_deref() == Some(container.id.as_str())
             || container.label("org.opencontainers.image.title") == Some("hearthkeep");
-        if is_home || is_us || labels.enable == Some(false) {
+        if is_home || is_us || enable == Some(false) {
             continue;
         }
         let project = container.project();
         let same_project = project.is_some() && project == homeassistant.project();
         let of_another_home =
             project.is_some() && !same_project && homes.iter().any(|it| it.project() == project);
-        let wanted = labels.role == Some(Role::Companion)
-            || labels.enable == Some(true)
+        let wanted = role == Some(Role::Companion)
+            || enable == Some(true)
             || companions::by_image(&container.image).is_some();
         if same_project || (wanted && !of_another_home) {
             companions.push(container.clone());

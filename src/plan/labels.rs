@@ -15,23 +15,28 @@ pub(super) enum Role {
 /// The labels of one container.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Labels {
-    pub(super) enable: Option<bool>,
-    pub(super) role: Option<Role>,
     pub(super) slug: Option<String>,
     pub(super) hold: Option<How>,
     pub(super) stop_timeout: Option<Duration>,
     pub(super) exclude: Vec<String>,
 }
 
+/// Whether a container belongs to a home at all: `enable` and `role`. The other labels of a
+/// container that does not are nobody's business.
+pub(super) fn belonging(container: &Container) -> Result<(Option<bool>, Option<Role>), Refused> {
+    let label = |key: &'static str| Label { container, key };
+    let enable = label("hearthkeep.enable").parse("true or false", |it| it.parse().ok())?;
+    let role = label("hearthkeep.role").parse("homeassistant or companion", |it| match it {
+        "homeassistant" => Some(Role::HomeAssistant),
+        "companion" => Some(Role::Companion),
+        _ => None,
+    })?;
+    Ok((enable, role))
+}
+
 pub(super) fn read(container: &Container) -> Result<Labels, Refused> {
     let label = |key: &'static str| Label { container, key };
     Ok(Labels {
-        enable: label("hearthkeep.enable").parse("true or false", |it| it.parse().ok())?,
-        role: label("hearthkeep.role").parse("homeassistant or companion", |it| match it {
-            "homeassistant" => Some(Role::HomeAssistant),
-            "companion" => Some(Role::Companion),
-            _ => None,
-        })?,
         slug: label("hearthkeep.slug").parse("letters, digits, - and _", |it| {
             let sound = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
             (!it.is_empty() && it.chars().all(sound)).then(|| it.to_owned())
