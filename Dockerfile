@@ -7,6 +7,7 @@ FROM ${BUILDER} AS build
 WORKDIR /build
 COPY Cargo.toml Cargo.lock ./
 COPY src src
+COPY benches benches
 ENV RUSTFLAGS="-C target-feature=+crt-static"
 # With a target named, build scripts and macros are spared the static linking that they cannot do.
 RUN target="$(rustc -vV | sed -n 's/^host: //p')" \

@@ -134,7 +134,8 @@ pub async fn run(
 
 /// Refuses a glob that cannot be read, and says where it came from.
 fn check_globs(plan: &BackupPlan, request: &BackupRequest) -> Result<(), Refused> {
-    let problem = |glob: &String| Exclude::new([glob]).err().map(|err| err.root_cause().to_string());
+    let problem =
+        |glob: &String| Exclude::new([glob]).err().map(|err| err.root_cause().to_string());
     for glob in &request.exclude {
         if let Some(problem) = problem(glob) {
             return Err(Refused::BadGlob { glob: glob.clone(), problem });
@@ -145,7 +146,11 @@ fn check_globs(plan: &BackupPlan, request: &BackupRequest) -> Result<(), Refused
         for glob in &part.exclude_asked {
             if let Some(problem) = problem(glob) {
                 return Err(Refused::BadLabel {
-                    container: part.trees.first().map(|it| it.container.clone()).unwrap_or_default(),
+                    container: part
+                        .trees
+                        .first()
+                        .map(|it| it.container.clone())
+                        .unwrap_or_default(),
                     label: "hearthkeep.exclude".to_owned(),
                     value: glob.clone(),
                     wanted: problem,

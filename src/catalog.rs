@@ -1,5 +1,6 @@
 //! Which backups exist: the store's files, read.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use crate::archive::{Archive, OpenError};
@@ -40,10 +41,15 @@ pub fn read(store: &Store) -> anyhow::Result<Catalog> {
 /// Opens a backup by the path of its file; nothing where `wanted` is not a path.
 ///
 /// # Errors
-/// [`OpenError`] for a file that cannot be used.
+/// [`NoSuchBackup`], or [`OpenError`] for a file that is there but cannot be used.
 pub fn open_file(wanted: &str) -> anyhow::Result<Option<Archive>> {
     let path = Path::new(wanted);
     match wanted.contains('/') || path.is_file() {
+        true if path.symlink_metadata().is_err_and(|it| it.kind() == ErrorKind::NotFound) => {
+            let folder = path.parent().unwrap_or(path).to_owned();
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            Err(NoSuchBackup { wanted: name, folder }.into())
+        }
         true => Ok(Some(Archive::open(path)?)),
         false => Ok(None),
     }

@@ -2,11 +2,12 @@
 //! disk when they say so.
 
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use nix::libc;
 
 /// Ending of a file that is not finished; nothing that lists backups looks at it.
 pub const PARTIAL: &str = "partial";
@@ -76,7 +77,7 @@ impl Draft {
                 fs::remove_file(&self.draft)
                     .with_context(|| format!("removing {}", self.draft.display()))?;
             }
-            Err(err) if err.kind() == std::io::ErrorKind::AlreadyExists => {
+            Err(err) if err.kind() == io::ErrorKind::AlreadyExists => {
                 anyhow::bail!(
                     "naming {}: a file of this name is already there",
                     self.path.display()
@@ -108,13 +109,21 @@ impl Drop for Draft {
 }
 
 impl Write for &Draft {
-    fn write(&mut self, buf: &[u8]) -> std::io::Result<usize> {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
         (&self.file).write(buf)
     }
 
-    fn flush(&mut self) -> std::io::Result<()> {
+    fn flush(&mut self) -> io::Result<()> {
         (&self.file).flush()
     }
+}
+
+/// Whether what was seen a moment ago is not there any more, or something of another kind is in
+/// its place: a folder became a file, a file became a link or a socket.
+pub fn has_changed(err: &io::Error) -> bool {
+    const CODES: [i32; 6] =
+        [libc::ENOENT, libc::ENOTDIR, libc::ELOOP, libc::ENXIO, libc::EINVAL, libc::ESTALE];
+    err.raw_os_error().is_some_and(|it| CODES.contains(&it))
 }
 
 /// Brings the names of a folder to the disk.

@@ -29,7 +29,11 @@ impl Store {
             answer => answer,
         };
         let there = there.with_context(opening)?;
-        anyhow::ensure!(there.is_dir(), "opening the store {}: it is not a folder", folder.display());
+        anyhow::ensure!(
+            there.is_dir(),
+            "opening the store {}: it is not a folder",
+            folder.display()
+        );
         Ok(Store { folder })
     }
 

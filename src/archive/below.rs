@@ -1,6 +1,6 @@
 //! A folder below which files are made, and which cannot be left.
 
-use std::ffi::{CString, OsStr};
+use std::ffi::{CString, OsStr, OsString};
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::fd::{AsFd, OwnedFd};
@@ -26,8 +26,17 @@ pub(super) struct Stamp {
 /// Zeros in pieces of this size become holes.
 const PIECE: usize = 64 * 1024;
 
+const ZEROS: [u8; PIECE] = [0; PIECE];
+
 const FOLDER: OFlag =
     OFlag::O_DIRECTORY.union(OFlag::O_NOFOLLOW).union(OFlag::O_CLOEXEC).union(OFlag::O_RDONLY);
+
+/// A file by the folder that holds it, and its name there.
+#[derive(Debug)]
+pub(super) struct First {
+    parent: OwnedFd,
+    name: OsString,
+}
 
 /// A handle on a folder. All paths are relative to it.
 #[derive(Debug)]
@@ -75,13 +84,29 @@ impl Below {
         symlinkat(OsStr::from_bytes(target), parent, name).context("making the link")
     }
 
-    /// Gives `first`, which is already there, the further name `path`.
-    pub(super) fn hard_link(&mut self, first: &Path, path: &Path) -> anyhow::Result<()> {
-        let (parent, name) = self.parent(first)?;
-        let from = parent.try_clone_to_owned()?;
-        let from_name = name.to_owned();
-        let (to, name) = self.parent(path)?;
-        linkat(&from, from_name.as_os_str(), to, name, AtFlags::empty()).context("linking the file")
+    /// A file that is already there, to give it further names.
+    pub(super) fn first(&mut self, path: &Path) -> anyhow::Result<First> {
+        let (parent, name) = self.parent(path)?;
+        Ok(First { parent: parent.try_clone_to_owned()?, name: name.to_owned() })
+    }
+
+    /// Gives `first` the further name `path`; makes a copy where it lies in another file system.
+    pub(super) fn hard_link(
+        &mut self,
+        first: &First,
+        path: &Path,
+        stamp: &Stamp,
+    ) -> anyhow::Result<()> {
+        let (parent, name) = self.parent(path)?;
+        match linkat(&first.parent, first.name.as_os_str(), parent, name, AtFlags::empty()) {
+            Err(Errno::EXDEV) => (),
+            done => return done.context("linking the file"),
+        }
+        let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        let file = openat(&first.parent, first.name.as_os_str(), flags, Mode::empty())
+            .context("opening the file that it is a link to")?;
+        self.file(path, &mut File::from(file))?;
+        self.stamp(path, stamp)
     }
 
     /// Sets owner, mode and time of what is at `path`. The owner comes first: it clears the bits
@@ -151,7 +176,7 @@ fn copy_with_holes(content: &mut dyn Read, mut file: File, piece: &mut [u8]) -> 
             break;
         }
         size += n as u64;
-        if n == PIECE && piece.iter().all(|it| *it == 0) {
+        if n == PIECE && *piece == ZEROS {
             file.seek(SeekFrom::Current(n as i64))?;
         } else {
             file.write_all(&piece[..n]).context("writing the file")?;

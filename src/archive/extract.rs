@@ -117,7 +117,7 @@ impl Extractor<'_> {
                 below.symlink(&path, &target)?;
                 below.stamp(&path, &stamp)?;
             }
-            EntryType::Link => self.hard_link(n, &path, entry)?,
+            EntryType::Link => self.hard_link(n, &path, entry, &stamp)?,
             other => {
                 let kind = match other {
                     EntryType::Fifo => "FIFO",
@@ -136,13 +136,16 @@ impl Extractor<'_> {
         n: usize,
         path: &Path,
         entry: &tar::Entry<'_, R>,
+        stamp: &Stamp,
     ) -> anyhow::Result<()> {
         let first = entry.link_name_bytes().context("a hard link without a target")?;
         let first = entry_name(&first)?;
-        match self.route(&first) {
-            Some((other, first)) if other == n => self.belows[n].hard_link(&first, path),
-            _ => anyhow::bail!("it is a hard link to {}, which lies elsewhere", first.display()),
-        }
+        let Some((other, first)) = self.route(&first) else {
+            anyhow::bail!("it is a hard link to {}, which has no place here", first.display())
+        };
+        // Two mounts of one part may have had a file in common.
+        let first = self.belows[other].first(&first)?;
+        self.belows[n].hard_link(&first, path, stamp)
     }
 
     /// The target with the longest prefix of a name, and the rest of the name below the staging

@@ -11,6 +11,7 @@ use anyhow::Context;
 
 use super::entry::{Attributes, Kind, header, padding};
 use crate::capture::{self, Found, Source};
+use crate::fsx;
 use crate::model::PartKind;
 use crate::monitor::Monitor;
 use crate::signals;
@@ -88,7 +89,7 @@ impl InnerWriter<'_> {
                     let target = target.as_os_str().as_bytes();
                     self.put(&header(name, Kind::Symlink(target), &attributes))
                 }
-                Err(err) if err.kind() == ErrorKind::NotFound => self.vanished(&found.path),
+                Err(err) if fsx::has_changed(&err) => self.vanished(&found.path),
                 Err(err) => Err(err).with_context(|| format!("reading {}", found.path.display())),
             }
         } else {
@@ -122,7 +123,7 @@ impl InnerWriter<'_> {
         let flags = nix::libc::O_NOFOLLOW | nix::libc::O_NONBLOCK | nix::libc::O_CLOEXEC;
         let file = match OpenOptions::new().read(true).custom_flags(flags).open(path) {
             Ok(file) => file,
-            Err(err) if err.kind() == ErrorKind::NotFound => {
+            Err(err) if fsx::has_changed(&err) => {
                 self.vanished(path)?;
                 return Ok(None);
             }

@@ -163,7 +163,10 @@ fn members(path: &Path, file: &File, file_size: u64) -> Result<Vec<Member>, Open
             Err(err) => return Err(damaged(path, format!("behind {}: {err}", last(&members)))),
         };
         let (offset, size) = (entry.raw_file_position(), entry.size());
-        end = offset + size.next_multiple_of(BLOCK);
+        end = match size.checked_next_multiple_of(BLOCK).and_then(|it| it.checked_add(offset)) {
+            Some(end) => end,
+            None => return Err(damaged(path, format!("behind {}: no size", last(&members)))),
+        };
         let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
         if entry.header().entry_type() != EntryType::Regular {
             continue;

@@ -3,7 +3,6 @@
 use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::fs::{self, Metadata};
-use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
@@ -35,6 +34,8 @@ pub fn walk(
     visit: &mut dyn FnMut(Found) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     let exclude = Exclude::new(source.part.exclude.iter().chain(&source.part.exclude_asked))?;
+    // The mount or the store may have been named through a link.
+    let store = fs::canonicalize(&source.store).unwrap_or_else(|_| source.store.clone());
     let prefixes = source.part.trees.iter().map(|it| it.prefix.clone().into_bytes()).collect();
     for (tree, root) in source.part.trees.iter().zip(&source.roots) {
         let mut walker = Walker {
@@ -42,6 +43,7 @@ pub fn walk(
             destination: &tree.destination,
             exclude: &exclude,
             prefixes: &prefixes,
+            store: &store,
             source,
             warnings,
             visit,
@@ -72,6 +74,7 @@ struct Walker<'a> {
     destination: &'a Path,
     exclude: &'a Exclude,
     prefixes: &'a HashSet<Vec<u8>>,
+    store: &'a Path,
     source: &'a Source,
     warnings: &'a mut Vec<String>,
     visit: &'a mut dyn FnMut(Found) -> anyhow::Result<()>,
@@ -96,7 +99,7 @@ impl Walker<'_> {
                     Some(what) => self.warn(&child_path, &format!("is a {what} and left out")),
                     None => self.enter(&child_name, &child_path, metadata)?,
                 },
-                Err(err) if err.kind() == ErrorKind::NotFound => {
+                Err(err) if fsx::has_changed(&err) => {
                     self.warn(&child_path, "vanished before it could be read");
                 }
                 Err(err) => {
@@ -111,7 +114,7 @@ impl Walker<'_> {
     fn children(&mut self, path: &Path) -> anyhow::Result<Option<Vec<std::ffi::OsString>>> {
         let entries = match fs::read_dir(path) {
             Ok(entries) => entries,
-            Err(err) if err.kind() == ErrorKind::NotFound => {
+            Err(err) if fsx::has_changed(&err) => {
                 self.warn(path, "vanished before it could be read");
                 return Ok(None);
             }
@@ -130,7 +133,7 @@ impl Walker<'_> {
         self.prefixes.contains(name)
             || self.source.stops.iter().any(|it| it == path)
             || self.exclude.matches(self.destination, below)
-            || is_backup(path, &self.source.store)
+            || is_backup(path, self.store)
     }
 
     fn warn(&mut self, path: &Path, what: &str) {
@@ -141,7 +144,9 @@ impl Walker<'_> {
 /// A backup, or one that is being written, in the folder where they are kept.
 fn is_backup(path: &Path, store: &Path) -> bool {
     let ends = |end: &str| path.extension().is_some_and(|it| it == end);
-    path.parent() == Some(store) && (ends("tar") || ends(fsx::PARTIAL))
+    let is_named_so = ends("tar") || ends(fsx::PARTIAL);
+    // Asked last, and of few files: it takes a walk down the path.
+    is_named_so && path.parent().is_some_and(|it| fs::canonicalize(it).is_ok_and(|it| it == store))
 }
 
 fn special(metadata: &Metadata) -> Option<&'static str> {

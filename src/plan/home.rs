@@ -77,9 +77,7 @@ fn candidates(facts: &Facts) -> Result<Vec<&Container>, Refused> {
         if enable == Some(false) || role == Some(Role::Companion) {
             continue;
         }
-        if role == Some(Role::HomeAssistant)
-            || companions::is_home_assistant(&container.image)
-        {
+        if role == Some(Role::HomeAssistant) || companions::is_home_assistant(&container.image) {
             by_name.push(container);
         } else if config_version(container, facts).is_some() {
             by_file.push(container);

@@ -61,7 +61,10 @@ pub fn restore(
     let parts = plan_parts(facts, &home)?;
     let wanted = wanted(contents, &parts, request)?;
     let mut routes = Vec::new();
-    let mut notes = version_note(&home, contents);
+    let mut notes = Vec::new();
+    if wanted.contains(&Item::HomeAssistant) {
+        notes.extend(version_note(&home, contents));
+    }
     for item in &wanted {
         match parts.iter().find(|it| it.item == *item) {
             Some(part) => routes.extend(routes_of(part, &parts, contents)),
@@ -168,11 +171,11 @@ fn stops(home: &Home, routes: &[Route]) -> Result<Vec<Hold>, Refused> {
         .collect()
 }
 
-fn version_note(home: &Home, contents: &Contents) -> Vec<String> {
+fn version_note(home: &Home, contents: &Contents) -> Option<String> {
     match (&contents.homeassistant_version, &home.version) {
         (Some(backup), Some(home)) if backup != home => {
-            vec![format!("the backup was made by Home Assistant {backup}, this home has {home}")]
+            Some(format!("the backup was made by Home Assistant {backup}, this home has {home}"))
         }
-        _ => Vec::new(),
+        _ => None,
     }
 }

@@ -3,11 +3,12 @@
 //! What was held is always released, whatever happened in between: the caller holds, works,
 //! releases, and only then looks at how the work went. Nothing cancels a release.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::Context;
 use futures_util::future::join_all;
 use serde::Serialize;
+use tokio::time::Instant;
 
 use crate::engine::{Engine, Error};
 use crate::model::State;

@@ -90,15 +90,12 @@ impl Moves {
 
     /// Brings to the disk what was extracted, and lets go of the mounts that got nothing.
     fn settle(&mut self) -> anyhow::Result<()> {
-        for it in std::mem::take(&mut self.moves) {
-            if it.staging.is_filled() {
-                it.staging.sync()?;
-                self.moves.push(it);
-            } else {
-                it.staging.remove()?;
-            }
-        }
-        Ok(())
+        let (filled, empty) =
+            std::mem::take(&mut self.moves).into_iter().partition(|it| it.staging.is_filled());
+        self.moves = filled;
+        // All that is left is known to the caller by now, also when something here fails.
+        Moves { moves: empty }.remove()?;
+        self.moves.iter().try_for_each(|it| it.staging.sync())
     }
 
     /// Puts everything in its place. What lies in `store`, the routes' own exceptions and what the
@@ -162,8 +159,11 @@ impl Move {
     /// Everything below the mount that the restore leaves as it is.
     fn kept(&self, store: Option<&Path>) -> anyhow::Result<HashSet<PathBuf>> {
         let mut keep: HashSet<PathBuf> = self.route.keep.iter().cloned().collect();
-        let store = store.and_then(|it| it.strip_prefix(&self.target).ok());
-        keep.extend(store.filter(|it| !it.as_os_str().is_empty()).map(Path::to_owned));
+        // Either may have been named through a link.
+        let real = |it: &Path| fs::canonicalize(it).unwrap_or_else(|_| it.to_owned());
+        let (store, target) = (store.map(real), real(&self.target));
+        let below = store.as_deref().and_then(|it| it.strip_prefix(&target).ok());
+        keep.extend(below.filter(|it| !it.as_os_str().is_empty()).map(Path::to_owned));
         if !self.route.keep_globs.is_empty() {
             let globs = Exclude::new(&self.route.keep_globs)?;
             self.matching(Path::new(""), &globs, &mut keep)?;

@@ -56,10 +56,12 @@ impl Staging {
             ),
             Ok(false) | Err(_) => remove_all(&folder)?,
         }
-        fs::DirBuilder::new()
-            .mode(0o700)
-            .create(&folder)
-            .with_context(|| format!("making {}", folder.display()))?;
+        traceless(&folder, || {
+            fs::DirBuilder::new()
+                .mode(0o700)
+                .create(&folder)
+                .with_context(|| format!("making {}", folder.display()))
+        })?;
         Ok(Staging { folder, target: target.to_owned() })
     }
 
@@ -107,7 +109,13 @@ impl Staging {
     /// Removes the staging folder with everything in it: the old content after a success, the new
     /// one after a failure.
     pub fn remove(self) -> anyhow::Result<()> {
-        remove_all(&self.folder)
+        // What takes long comes first, so that the moment below is short.
+        for content in [ROOT, OLD].map(|it| self.folder.join(it)) {
+            if is_folder(&content) {
+                remove_all(&content)?;
+            }
+        }
+        traceless(&self.folder, || remove_all(&self.folder))
     }
 }
 
@@ -145,6 +153,10 @@ impl Swap {
         keep: &HashSet<PathBuf>,
     ) -> anyhow::Result<()> {
         fs::create_dir(old).with_context(|| format!("making {}", old.display()))?;
+        let before =
+            fs::metadata(target).with_context(|| format!("reading {}", target.display()))?;
+        // First, since the first is undone last: moving things back moves the folder's time.
+        self.deeds.push(Deed::Stamped { folder: target.to_owned(), before });
         for name in names(target)? {
             let path = target.join(&name);
             if keep.contains(&path) {
@@ -165,21 +177,14 @@ impl Swap {
                 self.move_to(&new.join(&name), &path)?;
             }
         }
-        self.stamp_like(target, new)
+        let wanted = fs::metadata(new).with_context(|| format!("reading {}", new.display()))?;
+        stamp(target, &wanted)
     }
 
     fn move_to(&mut self, from: &Path, to: &Path) -> anyhow::Result<()> {
         fs::rename(from, to).with_context(|| format!("replacing {}", from.display()))?;
         self.deeds.push(Deed::Moved { from: from.to_owned(), to: to.to_owned() });
         Ok(())
-    }
-
-    fn stamp_like(&mut self, target: &Path, model: &Path) -> anyhow::Result<()> {
-        let reading = |it: &Path| format!("reading {}", it.display());
-        let before = fs::metadata(target).with_context(|| reading(target))?;
-        let wanted = fs::metadata(model).with_context(|| reading(model))?;
-        self.deeds.push(Deed::Stamped { folder: target.to_owned(), before });
-        stamp(target, &wanted)
     }
 }
 
@@ -209,6 +214,19 @@ fn stamp(folder: &Path, like: &Metadata) -> anyhow::Result<()> {
         .with_context(setting)?;
     let times = fs::FileTimes::new().set_modified(like.modified().with_context(setting)?);
     File::open(folder).and_then(|it| it.set_times(times)).with_context(setting)
+}
+
+/// Does something with `path` that leaves no trace in the time of the folder around it.
+fn traceless(path: &Path, work: impl FnOnce() -> anyhow::Result<()>) -> anyhow::Result<()> {
+    let around = path.parent().unwrap_or(path);
+    let before = fs::metadata(around).and_then(|it| it.modified());
+    work()?;
+    if let Ok(time) = before {
+        let times = fs::FileTimes::new().set_modified(time);
+        // It may belong to somebody else; a time is no reason to fail.
+        let _ = File::open(around).and_then(|it| it.set_times(times));
+    }
+    Ok(())
 }
 
 fn remove_all(folder: &Path) -> anyhow::Result<()> {

@@ -1,0 +1,9 @@
+//! The rules and the holding, on facts and on the simulated engine: what cannot be made to happen
+//! on a real one at will.
+
+#[path = "rules/facts.rs"]
+mod facts;
+#[path = "rules/holding.rs"]
+mod holding;
+#[path = "rules/homes.rs"]
+mod homes;
