@@ -89,7 +89,10 @@ impl InnerWriter<'_> {
                     let target = target.as_os_str().as_bytes();
                     self.put(&header(name, Kind::Symlink(target), &attributes))
                 }
-                Err(err) if fsx::has_changed(&err) => self.vanished(&found.path),
+                // Any other thing in the place of the link is invalid input.
+                Err(err) if fsx::has_changed(&err) || err.kind() == ErrorKind::InvalidInput => {
+                    self.vanished(&found.path)
+                }
                 Err(err) => Err(err).with_context(|| format!("reading {}", found.path.display())),
             }
         } else {

@@ -83,6 +83,14 @@ impl Moves {
                 self.moves.iter().filter(|it| it.route.item == item).map(Move::target).collect();
             let extracted = archive::extract(archive, member, &targets, cancel, monitor)?;
             warnings.extend(extracted.warnings);
+            let mut of_item = self.moves.iter().filter(|it| it.route.item == item);
+            // Old snapshots lay their files out otherwise; saying that they are restored would be
+            // a lie.
+            anyhow::ensure!(
+                of_item.any(|it| it.staging.is_filled()),
+                "{} holds nothing that has a place in this home",
+                member.name
+            );
         }
         self.settle()?;
         Ok(warnings)

@@ -8,14 +8,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use hearthkeep::archive::{self, Archive, Metadata, Written};
-use hearthkeep::capture::Source;
+use hearthkeep::capture::{self, Source};
 use hearthkeep::fsx::Draft;
 use hearthkeep::model::{Item, Part, PartKind, Tree};
 use hearthkeep::monitor::{Monitor, Quiet};
 use tokio_util::sync::CancellationToken;
 
 use crate::support::Bench;
-use crate::support::home::{Home, tool, write};
+use crate::support::home::{Home, write};
 
 /// Does something once, when the first piece of the first file has been read.
 struct Meddler<'a> {
@@ -56,7 +56,7 @@ impl Scene {
         warning.clone()
     }
 
-    fn archived(&self, deed: &(dyn Fn() + Sync)) -> Written {
+    fn source(&self) -> Source {
         let root = self.bench.folder("share");
         let tree = Tree {
             prefix: String::new(),
@@ -73,25 +73,26 @@ impl Scene {
             exclude: Vec::new(),
             exclude_asked: Vec::new(),
         };
+        Source { part, roots: vec![root], stops: Vec::new(), store: self.bench.folder("store") }
+    }
+
+    /// Archives the folder while `deed` changes it, and sees that the file is whole.
+    fn archived(&self, deed: &(dyn Fn() + Sync)) -> Written {
+        let source = self.source();
+        let file = source.store.join("it.tar");
+        _ = fs::remove_file(&file);
         let now = "2026-01-01T00:00:00Z".parse().expect("a date");
-        let metadata = Metadata::new("changing", now, std::slice::from_ref(&part), true);
-        let store = self.bench.folder("store");
-        let source = Source { part, roots: vec![root], stops: Vec::new(), store: store.clone() };
-        let file = store.join("it.tar");
+        let parts = std::slice::from_ref(&source.part);
+        let metadata = Metadata::new("changing", now, parts, true);
         let draft = Draft::create(&file).expect("a draft");
         let cancel = CancellationToken::new();
         let meddler = Meddler { deed, done: AtomicBool::new(false) };
         let written = archive::write(&[source], metadata, &draft, &cancel, &meddler)
             .unwrap_or_else(|err| panic!("aborted: {err:#}"));
         assert!(meddler.done.into_inner(), "nothing was changed");
-        let path = draft.name().expect("it gets its name");
-        let archive = Archive::open(&path).expect("it is a backup");
+        let archive = Archive::open(draft.draft_path()).expect("it is a backup");
         let verdict = archive::verify(&archive, &cancel, &Quiet).expect("it can be read");
         assert_eq!(verdict.problems, []);
-        // Another reader agrees that it is whole.
-        let out = self.bench.folder("out");
-        tool("tar", &["-xf", &path.display().to_string(), "-C", &out.display().to_string()]);
-        tool("tar", &["-tzf", &out.join("share.tar.gz").display().to_string()]);
         written
     }
 }
@@ -135,6 +136,61 @@ fn what_vanishes_is_named() {
     let warning = scene.warning(|| fs::remove_dir_all(scene.path("b")).expect("it is there"));
     assert_eq!(warning, format!("{} vanished before it could be read", scene.path("b").display()));
 }
+
+/// A folder that becomes something else between the look at it and the look into it.
+#[test]
+fn what_takes_the_place_of_a_folder_is_no_reason_to_stop() {
+    let replace: [(&str, &dyn Fn(&Path)); 2] =
+        [("nothing", &|_| ()), ("a file", &|path| _ = write(path, "a file now"))];
+    for (what, replace) in replace {
+        let scene = Scene::new();
+        write(&scene.path("b/c"), "c");
+        let (mut warnings, mut names) = (Vec::new(), Vec::new());
+        let walked = capture::walk(&scene.source(), &mut warnings, &mut |found| {
+            if found.name == b"b" {
+                fs::remove_dir_all(&found.path).expect("it is there");
+                replace(&found.path);
+            }
+            names.push(found.name);
+            Ok(())
+        });
+        walked.unwrap_or_else(|err| panic!("{what}: {err:#}"));
+        assert_eq!(names, [&b""[..], b"a", b"b"], "{what}");
+        let path = scene.path("b");
+        assert_eq!(warnings, [format!("{} vanished before it could be read", path.display())]);
+    }
+}
+
+/// One name that is a file, a link, a folder, a FIFO and nothing in turn, so fast that every
+/// moment of the reading is met by chance; the test above and those below need no chance.
+#[test]
+fn what_takes_the_place_of_a_file_is_no_reason_to_stop() {
+    let scene = Scene::new();
+    let path = scene.path("b");
+    let over = AtomicBool::new(false);
+    let mut warnings = Vec::new();
+    thread::scope(|scope| {
+        let _end = End(&over);
+        scope.spawn(|| {
+            while !over.load(Ordering::Relaxed) {
+                _ = File::create(&path);
+                _ = fs::remove_file(&path);
+                _ = symlink("a", &path);
+                _ = fs::remove_file(&path);
+                _ = fs::create_dir(&path);
+                _ = fs::remove_dir(&path);
+                _ = nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU);
+                _ = fs::remove_file(&path);
+            }
+        });
+        for _ in 0..N_ROUNDS {
+            warnings.extend(scene.archived(&|| ()).warnings);
+        }
+    });
+    assert!(!warnings.is_empty(), "nothing changed while it was read");
+}
+
+const N_ROUNDS: usize = 300;
 
 #[test]
 fn what_is_removed_while_it_is_read_is_complete() {

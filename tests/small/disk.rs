@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::nasty::noise;
-use crate::support::home::{Home, IMAGE, VERSION, bind, tool, write};
+use crate::support::home::{Home, VERSION, bind, tool, write};
 use crate::tree::{assert_same, look};
 
 /// A small ext4 of its own, unmounted when the test is over.
@@ -68,8 +68,7 @@ fn a_full_disk_stops_a_restore_before_anything_changes() {
     let config = disk.path().join("config");
     write(&config.join(".HA_VERSION"), VERSION);
     let volume = bind(&config, "/config");
-    let options = ["--label", "hearthkeep.role=homeassistant", "--volume", &volume];
-    home.run("homeassistant", &options, IMAGE, &["http=8123"]);
+    home.run_homeassistant(&["--volume", &volume]);
     home.companion("broker", &[]);
     home.write("broker/file", "as backed up");
     write_noise(&config.join("noise"), 16_000_000);

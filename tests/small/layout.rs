@@ -8,7 +8,7 @@ use flate2::bufread::GzDecoder;
 use hearthkeep::archive::slug;
 use serde_json::{Value, json};
 
-use crate::support::home::{Home, IMAGE, bind};
+use crate::support::home::{Home, bind};
 
 /// The outer tar: names as they stand in the headers that every reader but GNU tar takes, and
 /// contents.
@@ -88,9 +88,8 @@ pub(crate) fn full_home(what: &str) -> Home {
         ("extra", "/extra"),
     ]
     .map(|(source, destination)| bind(&path(source), destination));
-    let mut options = vec!["--label", "hearthkeep.role=homeassistant"];
-    options.extend(binds.iter().flat_map(|it| ["--volume", it]));
-    home.run("homeassistant", &options, IMAGE, &["http=8123"]);
+    let options: Vec<&str> = binds.iter().flat_map(|it| ["--volume", it]).collect();
+    home.run_homeassistant(&options);
 
     let image = home.image(&format!("hearthkeep-test/{}/eclipse-mosquitto:2.0.18", home.project));
     let data = bind(&path("mosquitto"), "/mosquitto/data");

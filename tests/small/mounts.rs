@@ -69,9 +69,9 @@ fn what_belongs_to_the_host_is_left_out_with_its_reason() {
         &config,
         &data,
     ];
-    let mut options = vec!["--label", "hearthkeep.role=homeassistant", "--tmpfs", "/scratch"];
+    let mut options = vec!["--tmpfs", "/scratch"];
     options.extend(binds.iter().flat_map(|it| ["--volume", it]));
-    let name = home.run("homeassistant", &options, IMAGE, &["http=8123"]);
+    let name = home.run_homeassistant(&options);
 
     let plan = Plan::of(&home);
     for (path, why) in [
@@ -122,7 +122,10 @@ fn home_assistant_is_found_by_the_version_in_its_volume() {
     // And it comes back.
     let backup = home.backup(&[]);
     write(&Path::new(&folder).join(".HA_VERSION"), "0");
-    home.hearthkeep(&["restore", backup.to_str().expect("a plain path"), "--yes"]).ends(0);
+    let backup = backup.to_str().expect("a plain path");
+    let run = home.hearthkeep(&["restore", backup, "--yes"]).ends(3);
+    let warning = "warning: the backup was made by Home Assistant 2026.2.3, this home has 0";
+    assert!(run.stderr.contains(warning), "{}", run.stderr);
     let version = std::fs::read_to_string(Path::new(&folder).join(".HA_VERSION"));
     assert_eq!(version.expect("it is there"), VERSION);
 }

@@ -46,10 +46,18 @@ impl Home {
         home.write("config/.HA_VERSION", VERSION);
         home.write("config/configuration.yaml", "default_config:\n");
         let config = bind(&home.config(), "/config");
-        let mut all = vec!["--label", "hearthkeep.role=homeassistant", "--volume", &config];
+        let mut all = vec!["--volume", config.as_str()];
         all.extend(options);
-        home.run("homeassistant", &all, IMAGE, &["http=8123"]);
+        home.run_homeassistant(&all);
         home
+    }
+
+    /// Runs what is taken for Home Assistant, with its version where the file with it is missing.
+    pub(crate) fn run_homeassistant(&self, options: &[&str]) -> String {
+        let version = format!("io.hass.version={VERSION}");
+        let role = "hearthkeep.role=homeassistant";
+        let all = [&["--label", role, "--label", &version], options].concat();
+        self.run("homeassistant", &all, IMAGE, &["http=8123"])
     }
 
     /// The folder that Home Assistant sees as `/config`.
