@@ -121,8 +121,7 @@ impl Write for &Draft {
 /// Whether what was seen a moment ago is not there any more, or something of another kind is in
 /// its place: a folder became a file, a file became a link or a socket.
 pub fn has_changed(err: &io::Error) -> bool {
-    const CODES: [i32; 5] =
-        [libc::ENOENT, libc::ENOTDIR, libc::ELOOP, libc::ENXIO, libc::ESTALE];
+    const CODES: [i32; 5] = [libc::ENOENT, libc::ENOTDIR, libc::ELOOP, libc::ENXIO, libc::ESTALE];
     err.raw_os_error().is_some_and(|it| CODES.contains(&it))
 }
 

@@ -33,6 +33,8 @@ pub struct Report {
     pub longest_hold_seconds: f64,
     /// Each container that was stopped.
     pub containers: Vec<Stillness>,
+    /// What is good to know.
+    pub notes: Vec<String>,
     /// What a person should look at.
     pub warnings: Vec<String>,
 }
@@ -127,7 +129,6 @@ pub async fn run(
     // The home is up: what is left of the old one is a nuisance, not a failure.
     let removed = island("cleaning up", move || moves.remove()).await;
     warnings.extend(removed.err().map(|err| format!("{err:#}")));
-    warnings.splice(0..0, plan.notes.clone());
     Ok(Report {
         slug,
         name,
@@ -135,6 +136,7 @@ pub async fn run(
         duration_seconds: begin.elapsed().as_secs_f64(),
         longest_hold_seconds: containers.iter().map(|it| it.hold_seconds).fold(0.0, f64::max),
         containers,
+        notes: plan.notes,
         warnings,
     })
 }

@@ -26,7 +26,7 @@ pub(super) struct Stamp {
 /// Zeros in pieces of this size become holes.
 const PIECE: usize = 64 * 1024;
 
-const ZEROS: [u8; PIECE] = [0; PIECE];
+static ZEROS: [u8; PIECE] = [0; PIECE];
 
 const FOLDER: OFlag =
     OFlag::O_DIRECTORY.union(OFlag::O_NOFOLLOW).union(OFlag::O_CLOEXEC).union(OFlag::O_RDONLY);

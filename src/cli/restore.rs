@@ -99,8 +99,9 @@ fn text(archive: &Archive, plan: &RestorePlan) -> String {
 }
 
 fn done(report: &Report) -> String {
+    let notes: String = report.notes.iter().map(|it| format!("  note  {it}\n")).collect();
     format!(
-        "restored {} of \"{}\" ({})\n  time  {:.1} s\n  down  {:.1} s\n",
+        "restored {} of \"{}\" ({})\n  time  {:.1} s\n  down  {:.1} s\n{notes}",
         report.items.join(", "),
         report.name,
         report.slug,

@@ -67,7 +67,10 @@ pub fn restore(
     }
     for item in &wanted {
         match parts.iter().find(|it| it.item == *item) {
-            Some(part) => routes.extend(routes_of(part, &parts, contents)),
+            Some(part) => {
+                routes.extend(routes_of(part, &parts, contents));
+                notes.extend(stopped_note(&home, part));
+            }
             None if request.only.is_empty() => notes.push(format!(
                 "{item} is in the backup, but no container of this home has a place for it: it is passed over"
             )),
@@ -169,6 +172,14 @@ fn stops(home: &Home, routes: &[Route]) -> Result<Vec<Hold>, Refused> {
     containers_that(home, |it| it.state != State::Stopped && sees(it))
         .map(|it| Ok(hold::hold(home, it, How::Stop, labels::read(it)?.stop_timeout)))
         .collect()
+}
+
+/// A companion that does not run is left so, and whoever set up a new home should know.
+fn stopped_note(home: &Home, part: &Part) -> Option<String> {
+    let is_its = |it: &&Container| part.trees.iter().any(|tree| tree.container == it.name);
+    let companion = home.companions.iter().find(is_its)?;
+    (companion.state == State::Stopped)
+        .then(|| format!("{} does not run, and is not started", companion.name))
 }
 
 fn version_note(home: &Home, contents: &Contents) -> Option<String> {

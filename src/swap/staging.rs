@@ -171,13 +171,14 @@ impl Swap {
             }
         }
         let Some(new) = new else { return Ok(()) };
+        // Before anything is moved out of it, which moves its time.
+        let wanted = fs::metadata(new).with_context(|| format!("reading {}", new.display()))?;
         for name in names(new)? {
             let path = target.join(&name);
             if path.symlink_metadata().is_err() {
                 self.move_to(&new.join(&name), &path)?;
             }
         }
-        let wanted = fs::metadata(new).with_context(|| format!("reading {}", new.display()))?;
         stamp(target, &wanted)
     }
 

@@ -1,0 +1,83 @@
+//! The real Home Assistant 2026.2.3, a real broker beside it and one more companion: backed up
+//! while it counts every second, and brought back by us, by Home Assistant itself and by hand.
+//!
+//! The images are those of `tests/lab/images`; without them, or without Docker, the tests fail.
+//! A home takes seconds to come up, so one home serves a whole story.
+
+#[path = "homeassistant/api.rs"]
+mod api;
+#[path = "homeassistant/by_hand.rs"]
+mod by_hand;
+#[path = "homeassistant/home.rs"]
+mod home;
+#[path = "homeassistant/moving.rs"]
+mod moving;
+#[path = "homeassistant/own.rs"]
+mod own;
+#[path = "homeassistant/rolling_back.rs"]
+mod rolling_back;
+mod support;
+#[path = "homeassistant/tree.rs"]
+mod tree;
+
+use std::path::PathBuf;
+
+use serde_json::Value;
+
+use self::home::Home;
+use self::support::Bench;
+
+/// What the lab's home holds, as a backup names it: Home Assistant, the broker (an add-on to the
+/// Supervisor), a folder, and a companion that nobody else knows.
+const ITEMS: [&str; 4] = ["homeassistant", "core_mosquitto", "share", "clock"];
+
+#[test]
+fn a_busy_home_moves_into_empty_volumes() {
+    let (home, bench) = (Home::lived_in("busy"), Bench::new());
+    moving::is_sound_five_times_in_a_row(&home, &bench);
+    moving::comes_up_elsewhere(&home, &bench);
+}
+
+#[test]
+fn home_assistant_and_we_take_each_others_files() {
+    let (home, bench) = (Home::lived_in("own"), Bench::new());
+    let ours = backup(&home, &bench, "Ours");
+    own::software_reads_it(&home, &ours);
+    own::encryption_and_back_keeps_it(&home, &bench, &ours);
+    own::restore_takes_it(&home, &ours);
+    own::backups_are_restored_by_us(&home, &bench);
+    // Stops Home Assistant, so that it can compare what lies still; the next one starts it.
+    by_hand::restores_the_same(&home, &bench);
+    rolling_back::brings_the_old_home_back(&home, &bench, &ours);
+}
+
+/// A backup that was made.
+struct Made {
+    slug: String,
+    name: String,
+    path: PathBuf,
+    size_bytes: u64,
+    /// The report as a whole.
+    report: Value,
+}
+
+/// Backs a home up, which must end well.
+fn backup(home: &Home, bench: &Bench, name: &str) -> Made {
+    let project = &home.project;
+    let run = bench.hearthkeep(&["backup", "--project", project, "--name", name, "--json"]).ends(0);
+    let report = run.json();
+    let text = |key: &str| report[key].as_str().expect("the report has it").to_owned();
+    Made {
+        slug: text("slug"),
+        name: text("name"),
+        path: text("path").into(),
+        size_bytes: report["size_bytes"].as_u64().expect("the report has it"),
+        report,
+    }
+}
+
+/// Restores into a home.
+fn restore(home: &Home, bench: &Bench, backup: &str, more: &[&str]) -> support::Run {
+    let arguments = ["restore", backup, "--project", &home.project, "--yes", "--json"];
+    bench.hearthkeep(&[&arguments, more].concat())
+}
