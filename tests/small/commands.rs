@@ -80,12 +80,12 @@ fn a_backup_goes_out_and_comes_in_again() {
 
     let run = home.hearthkeep(&["import", &other]).ends(1);
     assert!(run.error().contains(&slug), "{}", run.error());
-    assert_eq!(home.store(), [path.clone()]);
+    assert_eq!(home.store(), std::slice::from_ref(&path));
     home.hearthkeep(&["remove", &slug]).ends(0);
     assert_eq!(home.store(), Vec::<PathBuf>::new());
     home.hearthkeep(&["remove", &slug]).ends(10);
     home.hearthkeep(&["import", &other]).ends(0);
-    assert_eq!(home.store(), [path.clone()]);
+    assert_eq!(home.store(), std::slice::from_ref(&path));
     assert_eq!(fs::read(&path).expect("it is back"), bytes);
     home.hearthkeep(&["verify", &slug]).ends(0);
     // By the name of the file as well.

@@ -94,12 +94,11 @@ fn a_cut_file_is_refused_wherever_it_is_cut() {
     let home = full_home("cut");
     let (path, bytes) = backup(&home);
     let archive = Archive::open(&path).expect("it is whole");
-    let last = archive.members.last().expect("it has members");
-    let end = (last.offset + last.size.next_multiple_of(512)) as usize;
+    let end = end_of(archive.members.last().expect("it has members"));
     let mut cuts: Vec<usize> = vec![1, 100, 511, 512, 513, 1_023, 1_024, 1_535, 1_536, 1_537];
     for member in &archive.members {
         let (offset, size) = (member.offset as usize, member.size as usize);
-        let behind = offset + size.next_multiple_of(512);
+        let behind = end_of(member);
         cuts.extend([offset - 512, offset - 1, offset, offset + 1, offset + size / 2]);
         cuts.extend([offset + size - 1, behind, behind + 1, behind + 512]);
     }
@@ -126,10 +125,17 @@ fn a_cut_file_is_refused_wherever_it_is_cut() {
     home.hearthkeep(&["verify", &file]).ends(0);
 }
 
-/// The parts of a file: all members but the metadata.
-fn parts(path: &Path) -> Vec<Member> {
+/// The parts of a file, all members but the metadata, and where the headers of each begin.
+fn parts(path: &Path) -> Vec<(usize, Member)> {
     let archive = Archive::open(path).expect("it is whole");
-    archive.members.into_iter().filter(|it| it.name != "backup.json").collect()
+    let ends = archive.members.iter().map(end_of);
+    let begins: Vec<usize> = std::iter::once(0).chain(ends).collect();
+    let parts = begins.into_iter().zip(archive.members);
+    parts.filter(|(_, it)| it.name != "backup.json").collect()
+}
+
+fn end_of(member: &Member) -> usize {
+    (member.offset + member.size.next_multiple_of(512)) as usize
 }
 
 #[test]
@@ -138,7 +144,7 @@ fn a_part_with_a_wrong_byte_is_named() {
     let (path, bytes) = backup(&home);
     let was = look(&home.config());
     let started = home.started("homeassistant");
-    for part in parts(&path) {
+    for (_, part) in parts(&path) {
         // In the middle, in the checksum at the end, and in the length behind that.
         for at in [part.size / 2, part.size - 7, part.size - 3] {
             let mut bytes = bytes.clone();
@@ -167,11 +173,8 @@ fn a_missing_part_is_named() {
     let (path, bytes) = backup(&home);
     let was = look(&home.config());
     let started = home.started("homeassistant");
-    for part in parts(&path) {
-        // The header area of a part is three blocks long.
-        let begin = part.offset as usize - 1_536;
-        let end = (part.offset + part.size.next_multiple_of(512)) as usize;
-        let bytes = [&bytes[..begin], &bytes[end..]].concat();
+    for (begin, part) in parts(&path) {
+        let bytes = [&bytes[..begin], &bytes[end_of(&part)..]].concat();
         let file = put(&home, "without.tar", &bytes);
         let item = part.name.split('.').next().expect("a name").replace("s_local", "s/local");
         let verify = home.hearthkeep(&["verify", &file]).ends(14);
@@ -188,12 +191,12 @@ fn a_missing_part_is_named() {
 fn a_header_with_a_wrong_byte_never_brings_the_program_down() {
     let home = full_home("header");
     let (path, bytes) = backup(&home);
-    let part = parts(&path).remove(1);
-    let begin = part.offset as usize - 1_536;
-    // In the header of the records, in the records, and in the header of the part.
-    for at in [0, 124, 156, 512, 515, 530, 1_024, 1_100, 1_148, 1_180] {
+    let (begin, part) = parts(&path).remove(1);
+    let content = part.offset as usize;
+    // Everywhere in the headers of the part, the records of its names included.
+    for at in (begin..content).step_by(37) {
         let mut bytes = bytes.clone();
-        bytes[begin + at] ^= 0x01;
+        bytes[at] ^= 0x01;
         let file = put(&home, "header.tar", &bytes);
         let run = home.hearthkeep(&["verify", &file]);
         assert!([0, 14].contains(&run.code), "at {at}: {} {}", run.code, run.stderr);
@@ -201,7 +204,7 @@ fn a_header_with_a_wrong_byte_never_brings_the_program_down() {
     // A size that no file has, with a right checksum.
     for size in [u64::MAX, u64::MAX - 511, 1 << 63, 1 << 40] {
         let mut bytes = bytes.clone();
-        let header = &mut bytes[begin + 1_024..begin + 1_536];
+        let header = &mut bytes[content - 512..content];
         header[124] = 0x80;
         header[125..128].fill(0);
         header[128..136].copy_from_slice(&size.to_be_bytes());

@@ -46,10 +46,10 @@ fn a_full_store_is_named_and_nothing_stays_in_it() {
     let store = disk.path().join("store");
     let words = ["--store", store.to_str().expect("a plain path"), "backup"];
     // Once it may fit, as far as anybody can tell beforehand, and once it cannot.
-    for n_bytes in [20_000_000, 100_000_000] {
-        let noise = noise(n_bytes);
+    for length in [20_000_000, 200_000_000] {
         let mut file = File::create(home.config().join("noise")).expect("a file");
-        file.write_all(&noise).expect("it can be written");
+        file.write_all(&noise(20_000_000)).expect("it can be written");
+        file.set_len(length).expect("a hole takes no room");
         let run = home.hearthkeep(&words).ends(1);
         let error = run.error();
         assert!(error.contains(store.to_str().expect("a plain path")), "{error}");

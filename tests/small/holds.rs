@@ -120,6 +120,7 @@ fn a_label_that_says_nothing_is_refused_before_anything_is_held() {
         ("hearthkeep.hold", ""),
         ("hearthkeep.stop-timeout", "soon"),
         ("hearthkeep.slug", "a.b"),
+        ("hearthkeep.exclude", "a[b"),
     ] {
         let options = ["--label", &format!("{label}={value}")];
         let bad = home.companion("bad", &options);

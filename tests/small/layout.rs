@@ -10,8 +10,7 @@ use serde_json::{Value, json};
 
 use crate::support::home::{Home, bind};
 
-/// The outer tar: names as they stand in the headers that every reader but GNU tar takes, and
-/// contents.
+/// The outer tar: names as Python's `tarfile` takes them, and contents.
 pub(crate) fn members(path: &Path) -> Vec<(String, Vec<u8>)> {
     entries(&fs::read(path).expect("the file can be read"))
 }
@@ -22,12 +21,19 @@ fn entries(bytes: &[u8]) -> Vec<(String, Vec<u8>)> {
     entries
         .map(|it| {
             let mut entry = it.expect("the tar is whole");
-            let name = String::from_utf8(entry.path_bytes().into_owned()).expect("plain names");
+            let name = path_record(&mut entry).unwrap_or_else(|| entry.path_bytes().into_owned());
+            let name = String::from_utf8(name).expect("plain names");
             let mut content = Vec::new();
             entry.read_to_end(&mut content).expect("the tar is whole");
             (name, content)
         })
         .collect()
+}
+
+fn path_record(entry: &mut tar::Entry<'_, &[u8]>) -> Option<Vec<u8>> {
+    let records = entry.pax_extensions().expect("the tar is whole")?;
+    let records = records.map(|it| it.expect("a record is whole"));
+    records.filter(|it| it.key_bytes() == b"path").last().map(|it| it.value_bytes().to_vec())
 }
 
 /// The entries of one inner tar, compressed or not.

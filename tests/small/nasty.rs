@@ -177,8 +177,8 @@ pub(crate) fn noise(n_bytes: usize) -> Vec<u8> {
         state ^= state << 17;
         state.to_le_bytes()
     };
-    let words = n_bytes.div_ceil(8);
-    let mut bytes: Vec<u8> = (0..words).flat_map(|_| next()).collect();
+    let mut bytes = vec![0; n_bytes.next_multiple_of(8)];
+    bytes.chunks_exact_mut(8).for_each(|it| it.copy_from_slice(&next()));
     bytes.truncate(n_bytes);
     bytes
 }

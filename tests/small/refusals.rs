@@ -24,7 +24,9 @@ fn each_says_what_is_wrong_and_changes_nothing() {
     let lost = home.bench.path().join("lost.tar").display().to_string();
     let was = look(&home.config());
     let started = home.started("broker");
+    let long = "x".repeat(201);
     let cases: &[(&[&str], i32, &str)] = &[
+        (&["backup", "--name", &long], 2, "longer than 200 bytes"),
         (&["backup", "--only", "nosuch"], 2, "\"nosuch\""),
         (&["plan", "--only", "homeassistant", "nosuch"], 2, "\"nosuch\""),
         (&["backup", "--exclude", "a[b"], 2, "\"a[b\""),
@@ -37,7 +39,6 @@ fn each_says_what_is_wrong_and_changes_nothing() {
         (&["backup", "--name", "."], 2, "\".\""),
         (&["backup", "--name", "line\nbreak"], 2, "control character"),
         (&["--home", "nosuch", "plan"], 2, "container nosuch"),
-        (&["--project", "nosuch", "plan"], 2, "nosuch"),
         (&["show", "0badcafe"], 10, "0badcafe"),
         (&["verify", "0badcafe"], 10, "0badcafe"),
         (&["export", "0badcafe", "/tmp"], 10, "0badcafe"),
@@ -92,6 +93,8 @@ fn of_two_homes_one_has_to_be_picked() {
     for said in [&one.homeassistant(), &other.homeassistant(), "--project", "--home"] {
         assert!(error.contains(said), "{error}");
     }
+    let run = command(&["--project", "nosuch", "plan"]).ends(2);
+    assert!(run.error().contains("project nosuch"), "{}", run.error());
     for home in [&one, &other] {
         let by_project = command(&["--json", "--project", &home.project, "plan"]).ends(0).json();
         assert_eq!(by_project["homeassistant"], home.homeassistant());

@@ -16,7 +16,7 @@ const PLACES: [&str; 11] = [
     "share",
     "ssl",
     "media",
-    "addons",
+    "addons/local",
     "extra",
     "mosquitto",
     "mosquitto-config",
@@ -25,8 +25,15 @@ const PLACES: [&str; 11] = [
 
 type Places = BTreeMap<&'static str, BTreeMap<Vec<u8>, Seen>>;
 
+/// Without what the engine makes when it starts the container: the empty file on which another
+/// is mounted, and with it the time of the folder.
 fn places(home: &Home) -> Places {
-    PLACES.map(|it| (it, look(&home.bench.path().join(it)))).into()
+    let mut places = PLACES.map(|it| (it, look(&home.bench.path().join(it))));
+    for (_, seen) in places.iter_mut().filter(|(place, _)| *place == "config") {
+        seen.remove(&b""[..]);
+        seen.remove(&b"secrets.yaml"[..]);
+    }
+    places.into()
 }
 
 /// Changes, adds and removes something at every place.
@@ -89,7 +96,7 @@ fn one_item_is_restored_and_the_others_stay() {
     let backup = backup_elsewhere(&home, &[]);
     for (asked, place) in [
         ("share", "share"),
-        ("addons/local", "addons"),
+        ("addons/local", "addons/local"),
         ("bridge", "bridge"),
         ("core_mosquitto", "mosquitto"),
         ("mosquitto", "mosquitto"),
@@ -105,7 +112,7 @@ fn one_item_is_restored_and_the_others_stay() {
             assert_same(if restored { &was[it] } else { &damaged[it] }, &is[it]);
         }
         let restarted = home.started("homeassistant") != started;
-        assert_eq!(restarted, ["share", "addons"].contains(&place), "{asked}");
+        assert_eq!(restarted, ["share", "addons/local"].contains(&place), "{asked}");
     }
 }
 
@@ -169,6 +176,26 @@ fn what_was_left_out_on_request_stays_in_place() {
         let is_in = names.contains(&format!("data/{path}"));
         let wanted = if is_in { "old" } else { "new" };
         assert_eq!(home.read(&format!("config/{path}")).as_deref(), Some(wanted), "{path}");
+    }
+}
+
+#[test]
+fn a_home_that_does_not_come_up_gets_everything_back() {
+    let home = full_home("rolled-back");
+    let right = "default_config:\n";
+    home.write("config/configuration.yaml", "http:\n  server_port: 9\n");
+    let backup = backup_elsewhere(&home, &[]);
+    damage(&home);
+    home.write("config/configuration.yaml", right);
+    let damaged = places(&home);
+    let run = home.hearthkeep(&["restore", &backup, "--yes", "--patience", "1"]).ends(13);
+    assert!(run.error().contains("rolled back"), "{}", run.error());
+    let is = places(&home);
+    for it in PLACES {
+        assert_same(&damaged[it], &is[it]);
+    }
+    for container in ["homeassistant", "broker", "bridge"] {
+        assert_eq!(home.state(container), "running");
     }
 }
 
