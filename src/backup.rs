@@ -14,12 +14,12 @@ use crate::capture::{self, Exclude, Extent, Source};
 use crate::fsx::{self, Draft};
 use crate::hands::Hands;
 use crate::island::island;
-use crate::lock;
 use crate::plan::{self, BackupPlan, BackupRequest, Pick, Refused};
 use crate::quiesce::{self, Stillness};
 use crate::reach::Reach;
 use crate::store::Store;
 use crate::survey;
+use crate::{lock, signals};
 
 /// What a backup did.
 #[derive(Debug, Clone, Serialize)]
@@ -108,6 +108,7 @@ pub async fn run(
     let draft = reserve(&prepared, &metadata).await?;
     let content_bytes = prepared.bytes();
 
+    signals::check(cancel)?;
     hands.monitor.step("holding the containers", 0);
     let held = quiesce::hold(&hands.engine, &prepared.plan.holds).await?;
     let archived = archive(hands, prepared, metadata, draft, cancel).await;
@@ -126,7 +127,7 @@ pub async fn run(
         size_bytes: written.size_bytes,
         content_bytes,
         duration_seconds: begin.elapsed().as_secs_f64(),
-        longest_hold_seconds: containers.iter().map(|it| it.hold_seconds).fold(0.0, f64::max),
+        longest_hold_seconds: quiesce::longest(&containers),
         containers,
         warnings: written.warnings,
     })
@@ -143,7 +144,7 @@ fn check_globs(plan: &BackupPlan, request: &BackupRequest) -> Result<(), Refused
     }
     // Only labels are left.
     for part in &plan.parts {
-        for glob in &part.exclude_asked {
+        for glob in &part.exclude_kept {
             if let Some(problem) = problem(glob) {
                 return Err(Refused::BadLabel {
                     container: part

@@ -12,6 +12,12 @@ use nix::libc;
 /// Ending of a file that is not finished; nothing that lists backups looks at it.
 pub const PARTIAL: &str = "partial";
 
+/// Begins the names of the folders in which a restore keeps what it exchanges.
+pub const STAGING: &str = ".hearthkeep-restore";
+
+/// The name below [`STAGING`] of what was there before.
+pub const STAGING_OLD: &str = "old";
+
 /// A file that gets its name only when it is complete. Dropped before, it leaves nothing behind.
 #[derive(Debug)]
 pub struct Draft {
@@ -48,8 +54,11 @@ impl Draft {
         let giving = || format!("giving {} its owner", self.draft.display());
         let folder = self.path.parent().unwrap_or(Path::new("."));
         let owner = fs::metadata(folder).with_context(giving)?;
-        std::os::unix::fs::fchown(&self.file, Some(owner.uid()), Some(owner.gid()))
-            .with_context(giving)
+        match std::os::unix::fs::fchown(&self.file, Some(owner.uid()), Some(owner.gid())) {
+            // Some network shares let not even root give files away.
+            Err(err) if err.kind() == std::io::ErrorKind::PermissionDenied => Ok(()),
+            done => done.with_context(giving),
+        }
     }
 
     /// The file to write to.
@@ -74,6 +83,7 @@ impl Draft {
         // knows no links (FAT, some network shares) the check and the rename are two steps.
         match fs::hard_link(&self.draft, &self.path) {
             Ok(()) => {
+                self.named = true;
                 fs::remove_file(&self.draft)
                     .with_context(|| format!("removing {}", self.draft.display()))?;
             }
@@ -91,9 +101,9 @@ impl Draft {
                 );
                 fs::rename(&self.draft, &self.path)
                     .with_context(|| format!("naming {}", self.path.display()))?;
+                self.named = true;
             }
         }
-        self.named = true;
         sync_folder(self.path.parent().unwrap_or(Path::new(".")))?;
         Ok(self.path.clone())
     }

@@ -6,9 +6,11 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::CancellationToken;
 
 use crate::engine::Engine;
 use crate::model::{Container, Health, State};
+use crate::signals::Cancelled;
 
 /// Home Assistant's port where its configuration names none.
 const PORT: u16 = 8123;
@@ -18,15 +20,27 @@ const PAUSE_BETWEEN_LOOKS: Duration = Duration::from_millis(250);
 /// A container that comes up never stays down this long, even if the engine restarts it.
 const DOWN_FOR_GOOD: Duration = Duration::from_secs(10);
 
+/// After the answer, everything has to stay up this long: what crashes at its start comes up too.
+const SETTLED: Duration = Duration::from_secs(2);
+
 /// What has to come true, and until when.
 #[derive(Debug, Clone)]
 pub struct Gate {
-    /// Containers that have to run, and be healthy where they have a health check.
-    pub running: Vec<String>,
-    /// The container that has to answer on a port, and the port.
+    /// Containers that have to run.
+    pub running: Vec<Runner>,
+    /// The container that has to answer on a port, by name, and the port.
     pub answering: Option<(String, u16)>,
     /// When to give up.
     pub patience: Duration,
+}
+
+/// A container that has to run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Runner {
+    /// Its name.
+    pub name: String,
+    /// Whether its health check has to pass, where it has one.
+    pub needs_health: bool,
 }
 
 /// Home Assistant runs but does not answer.
@@ -39,45 +53,92 @@ pub struct Silent {
     pub patience: u64,
 }
 
-/// Waits until everything is as it should be.
+/// Waits until everything is as it should be, and stays so for a moment.
 ///
 /// # Errors
-/// [`Silent`] where everything runs and only the answer is missing, else what does not run: when
-/// the patience is over or when it cannot become true any more.
-pub async fn pass(engine: &Engine, gate: &Gate) -> anyhow::Result<()> {
+/// [`Silent`] where everything runs and only the answer is missing, [`Cancelled`] where the token
+/// is, else what does not run: when the patience is over or when it cannot become true any more.
+pub async fn pass(engine: &Engine, gate: &Gate, cancel: &CancellationToken) -> anyhow::Result<()> {
+    cancel.run_until_cancelled(wait(engine, gate)).await.unwrap_or(Err(Cancelled.into()))
+}
+
+async fn wait(engine: &Engine, gate: &Gate) -> anyhow::Result<()> {
     let deadline = Instant::now() + gate.patience;
-    for name in &gate.running {
-        runs(engine, name, deadline).await?;
-    }
-    let Some((name, port)) = &gate.answering else { return Ok(()) };
-    while !answers(&engine.inspect(name).await?, *port).await {
-        if Instant::now() > deadline {
-            return Err(Silent { port: *port, patience: gate.patience.as_secs() }.into());
+    loop {
+        all_run(engine, gate, deadline).await?;
+        if let Some((name, port)) = &gate.answering {
+            while !answers(&engine.inspect(name).await?, *port).await {
+                if Instant::now() > deadline {
+                    return Err(Silent { port: *port, patience: gate.patience.as_secs() }.into());
+                }
+                // It may have given up meanwhile.
+                all_run(engine, gate, deadline).await?;
+                sleep(PAUSE_BETWEEN_LOOKS).await;
+            }
         }
-        // It may have given up meanwhile.
-        runs(engine, name, deadline).await?;
-        sleep(PAUSE_BETWEEN_LOOKS).await;
+        let Some(runner) = fallen(engine, gate).await? else { return Ok(()) };
+        anyhow::ensure!(Instant::now() < deadline, "{} does not stay up", runner.name);
+    }
+}
+
+async fn all_run(engine: &Engine, gate: &Gate, deadline: Instant) -> anyhow::Result<()> {
+    for runner in &gate.running {
+        runs(engine, runner, deadline).await?;
     }
     Ok(())
 }
 
-async fn runs(engine: &Engine, name: &str, deadline: Instant) -> anyhow::Result<()> {
+async fn runs(engine: &Engine, runner: &Runner, deadline: Instant) -> anyhow::Result<()> {
+    let name = &runner.name;
     let mut down_since = Instant::now();
     loop {
         let container = engine.inspect(name).await?;
-        match (container.state, container.health) {
-            (State::Running, Health::None | Health::Healthy) | (State::Paused, _) => return Ok(()),
-            (State::Running, _) => down_since = Instant::now(),
+        match container.state {
+            _ if is_up(&container, runner) => return Ok(()),
+            State::Running => down_since = Instant::now(),
             _ => anyhow::ensure!(down_since.elapsed() < DOWN_FOR_GOOD, "{name} does not stay up"),
         }
         anyhow::ensure!(
             Instant::now() < deadline,
-            "{name} is not healthy ({:?}, {:?})",
-            container.state,
-            container.health
+            "{name} did not come up: {}",
+            plight(&container)
         );
         sleep(PAUSE_BETWEEN_LOOKS).await;
     }
+}
+
+fn is_up(container: &Container, runner: &Runner) -> bool {
+    let is_healthy = matches!(container.health, Health::None | Health::Healthy);
+    match container.state {
+        State::Running => is_healthy || !runner.needs_health,
+        // Somebody else's doing; it came up before.
+        State::Paused => true,
+        State::Restarting | State::Stopped => false,
+    }
+}
+
+/// Why a container is not up, to be read after a colon.
+fn plight(container: &Container) -> &'static str {
+    match (container.state, container.health) {
+        (State::Stopped, _) => "it has stopped",
+        (State::Restarting, _) => "the engine restarts it over and over",
+        (_, Health::Starting) => "its health check has not passed yet",
+        (_, _) => "its health check fails",
+    }
+}
+
+/// The first container that does not run at every look for a while.
+async fn fallen<'a>(engine: &Engine, gate: &'a Gate) -> anyhow::Result<Option<&'a Runner>> {
+    let until = Instant::now() + SETTLED;
+    while !gate.running.is_empty() && Instant::now() < until {
+        sleep(PAUSE_BETWEEN_LOOKS).await;
+        for runner in &gate.running {
+            if !is_up(&engine.inspect(&runner.name).await?, runner) {
+                return Ok(Some(runner));
+            }
+        }
+    }
+    Ok(None)
 }
 
 /// Whether anything speaks on the port. Any answer counts: behind TLS the plain request is

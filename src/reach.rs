@@ -3,12 +3,19 @@
 //! On the host they are the same. In a container only what is mounted into it can be reached, and
 //! the engine tells where.
 
-use std::fs;
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io::Read;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use nix::libc;
 
-use crate::model::Mount;
+use crate::model::{Container, Mount, MountKind, State};
+
+/// No version of Home Assistant has as many bytes.
+const TOO_LONG: usize = 64;
 
 /// What this process can reach.
 #[derive(Debug, Clone)]
@@ -38,11 +45,72 @@ impl Reach {
     }
 }
 
-/// The identifier of the container in which this process runs, where it runs in one.
-pub fn own_container() -> anyhow::Result<Option<String>> {
+/// The container in which this process runs, where it runs in one of these.
+///
+/// # Errors
+/// Where it runs in one, but which cannot be told.
+pub fn own_container(containers: &[Container]) -> anyhow::Result<Option<&Container>> {
     let path = "/proc/self/mountinfo";
     let text = fs::read_to_string(path).with_context(|| format!("reading {path}"))?;
-    Ok(container_in(&text))
+    let points = mount_points(&text);
+    // The kernel tells where a mount really lies, such as `/run/docker.sock` for one below
+    // `/var/run`.
+    let is_mounted = |it: &Path| points.contains(&fs::canonicalize(it).unwrap_or(it.to_owned()));
+    match container_in(&text) {
+        Some(id) => own_among(containers, &id, is_mounted),
+        None => Ok(None),
+    }
+}
+
+/// The container of this identifier, or one that has joined its network: Docker gives those the
+/// files of the network's owner. What is mounted here tells them from each other.
+fn own_among<'a>(
+    containers: &'a [Container],
+    id: &str,
+    is_mounted: impl Fn(&Path) -> bool,
+) -> anyhow::Result<Option<&'a Container>> {
+    let Some(owner) = containers.iter().find(|it| it.id == id) else {
+        // A container of another engine, such as one around this engine.
+        return Ok(None);
+    };
+    let joined = containers.iter().filter(|it| it.has_joined(owner) && it.state != State::Stopped);
+    let fits = |it: &&Container| it.mounts.iter().all(|mount| is_mounted(&mount.destination));
+    let fitting: Vec<&Container> = std::iter::once(owner).chain(joined).filter(fits).collect();
+    // Another one without mounts of its own fits everywhere.
+    let most = fitting.iter().map(|it| it.mounts.len()).max();
+    let best: Vec<&Container> =
+        fitting.into_iter().filter(|it| Some(it.mounts.len()) == most).collect();
+    match best.as_slice() {
+        [one] => Ok(Some(one)),
+        _ => anyhow::bail!(
+            "this program runs in a container with the network of {}, and cannot tell in which one: give its container a network of its own",
+            owner.name
+        ),
+    }
+}
+
+/// Where something is mounted for this process.
+fn mount_points(mountinfo: &str) -> BTreeSet<PathBuf> {
+    let points = mountinfo.lines().filter_map(|line| line.split(' ').nth(4));
+    points.map(|it| PathBuf::from(unescaped(it))).collect()
+}
+
+/// The kernel writes four characters of a path in octal.
+fn unescaped(path: &str) -> String {
+    let codes = [("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")];
+    codes.iter().fold(path.to_owned(), |path, (code, it)| path.replace(code, it))
+}
+
+/// The same containers, with folders of the host by their real paths, so that two ways to one
+/// folder look the same. A folder that is missing keeps its path.
+pub fn with_real_sources(mut containers: Vec<Container>) -> Vec<Container> {
+    let mounts = containers.iter_mut().flat_map(|it| &mut it.mounts);
+    for mount in mounts.filter(|it| it.kind == MountKind::Bind) {
+        if let Ok(real) = fs::canonicalize(&mount.source) {
+            mount.source = real;
+        }
+    }
+    containers
 }
 
 /// Docker mounts a few files of its own into every container, such as
@@ -63,15 +131,119 @@ fn is_identifier(text: &str) -> bool {
 
 /// Home Assistant's version in the root of a mount, where it has written it there.
 pub fn home_assistant_version(folder: &Path) -> Option<String> {
-    let text = fs::read_to_string(folder.join(".HA_VERSION")).ok()?;
+    // Whoever can write the folder may have put a link there, or a pipe that never ends.
+    let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
+    let file = File::options().read(true).custom_flags(flags).open(folder.join(".HA_VERSION"));
+    let mut text = String::new();
+    file.ok()?.take(TOO_LONG as u64).read_to_string(&mut text).ok()?;
     let version = text.trim();
-    (!version.is_empty() && version.len() < 64).then(|| version.to_owned())
+    let is_whole = text.len() < TOO_LONG;
+    (is_whole && !version.is_empty()).then(|| version.to_owned())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::MountKind;
+    use crate::model::Health;
+
+    fn mount(source: &str, destination: &str) -> Mount {
+        Mount {
+            kind: MountKind::Bind,
+            source: source.into(),
+            destination: destination.into(),
+            writable: true,
+        }
+    }
+
+    fn container(name: &str, joined: Option<&str>, destinations: &[&str]) -> Container {
+        Container {
+            id: name.to_owned(),
+            name: name.to_owned(),
+            image: String::new(),
+            labels: [].into(),
+            state: State::Running,
+            health: Health::None,
+            mounts: destinations.iter().map(|it| mount("/x", it)).collect(),
+            host_network: false,
+            addresses: Vec::new(),
+            joined_network: joined.map(str::to_owned),
+            stop_timeout: None,
+            auto_remove: false,
+        }
+    }
+
+    #[test]
+    fn tells_itself_from_those_with_whom_it_shares_a_network() {
+        let points = ["/backups", "/run/docker.sock"];
+        let ours: &[&str] = &["/backups", "/run/docker.sock"];
+        let check = |containers: &[(&str, Option<&str>, &[&str])], wanted: Option<Option<&str>>| {
+            let containers: Vec<Container> =
+                containers.iter().map(|(name, joined, it)| container(name, *joined, it)).collect();
+            let is_mounted = |it: &Path| points.iter().any(|point| Path::new(point) == it);
+            let found = own_among(&containers, "owner", is_mounted).ok();
+            assert_eq!(found.map(|it| it.map(|it| it.name.as_str())), wanted, "{containers:?}");
+        };
+        check(&[("owner", None, ours)], Some(Some("owner")));
+        check(&[("owner", None, &[])], Some(Some("owner")));
+        check(&[("other", None, ours)], Some(None));
+        // Without the network of its own.
+        check(&[("owner", None, &["/config"]), ("us", Some("owner"), ours)], Some(Some("us")));
+        check(&[("owner", None, &[]), ("us", Some("owner"), ours)], Some(Some("us")));
+        check(&[("owner", None, ours), ("other", Some("owner"), &["/data"])], Some(Some("owner")));
+        let twin: (&str, Option<&str>, &[&str]) = ("twin", Some("owner"), ours);
+        check(&[("owner", None, &["/config"]), ("us", Some("owner"), ours), twin], None);
+        check(&[("owner", None, &["/config"]), ("us", None, ours)], None);
+    }
+
+    #[test]
+    fn reads_mount_points_as_the_kernel_writes_them() {
+        let points = mount_points(
+            "1 2 0:1 / / rw - overlay overlay rw\n3 2 254:0 /a /my\\040home\\134x rw - ext4 /dev/vda rw\n",
+        );
+        assert_eq!(points, ["/", "/my home\\x"].map(PathBuf::from).into());
+    }
+
+    #[test]
+    fn reads_a_version_from_a_plain_file_only() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let file = folder.path().join(".HA_VERSION");
+        let version = || home_assistant_version(folder.path());
+        assert_eq!(version(), None);
+        for (text, wanted) in [("2026.2.3\n", Some("2026.2.3")), ("", None)] {
+            write(&file, text.as_bytes());
+            assert_eq!(version().as_deref(), wanted, "{text}");
+        }
+        write(&file, &[b'1'; 1000]);
+        assert_eq!(version(), None);
+        fs::rename(&file, folder.path().join("secret")).expect("it is there");
+        std::os::unix::fs::symlink("secret", &file).expect("a link");
+        assert_eq!(version(), None);
+        fs::remove_file(&file).expect("it is there");
+        nix::unistd::mkfifo(&file, nix::sys::stat::Mode::S_IRWXU).expect("a pipe");
+        assert_eq!(version(), None);
+    }
+
+    fn write(path: &Path, content: &[u8]) {
+        let mut file = File::create(path).expect("a file");
+        std::io::Write::write_all(&mut file, content).expect("it can be written");
+    }
+
+    #[test]
+    fn takes_two_ways_to_one_folder_for_one() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let real = folder.path().canonicalize().expect("it is there").join("real");
+        let link = folder.path().join("link");
+        fs::create_dir(&real).expect("a folder");
+        std::os::unix::fs::symlink(&real, &link).expect("a link");
+        let missing = folder.path().join("missing");
+        let mut seen = container("a", None, &["/a", "/b", "/c"]);
+        for (mount, source) in seen.mounts.iter_mut().zip([&real, &link, &missing]) {
+            mount.source.clone_from(source);
+        }
+        let seen = with_real_sources(vec![seen]);
+        let sources: Vec<&PathBuf> = seen[0].mounts.iter().map(|it| &it.source).collect();
+        assert_eq!(sources, [&real, &real, &missing]);
+    }
 
     #[test]
     fn finds_its_own_container_by_what_docker_mounts() {
@@ -86,12 +258,6 @@ mod tests {
 
     #[test]
     fn reaches_through_the_innermost_mount() {
-        let mount = |source: &str, destination: &str| Mount {
-            kind: MountKind::Bind,
-            source: source.into(),
-            destination: destination.into(),
-            writable: true,
-        };
         let reach = Reach::Container(vec![mount("/srv", "/a"), mount("/srv/ha", "/b")]);
         let check = |source: &str, wanted: Option<&str>| {
             assert_eq!(reach.local(Path::new(source)), wanted.map(PathBuf::from), "{source}");

@@ -1,5 +1,6 @@
 //! The story of a restore, top to bottom.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -8,7 +9,7 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use crate::archive::{self, Archive};
-use crate::gate::{self, Gate};
+use crate::gate::{self, Gate, Runner};
 use crate::hands::Hands;
 use crate::island::island;
 use crate::model::{Item, State};
@@ -73,7 +74,8 @@ pub async fn prepare(
 ///
 /// # Errors
 /// [`RolledBack`] where the restored home did not come up within `patience`. After every error
-/// the old content is in place and what ran before runs.
+/// the old content is in place and what ran before runs, except where the error says that it
+/// could not be moved back or started; then it says what lies where.
 pub async fn run(
     hands: &Hands,
     pick: &Pick,
@@ -85,36 +87,19 @@ pub async fn run(
     let begin = Instant::now();
     let state = hands.state.clone();
     let _lock = island("locking", move || lock::take(&state)).await?;
-    let archive = check(hands, archive, cancel).await?;
+    let (archive, content_bytes) = check(hands, archive, cancel).await?;
     let (plan, reach) = prepare(hands, pick, &archive, request).await?;
-    let slug = archive.metadata.slug.clone();
-    let name = archive.metadata.name.clone();
-    let (moves, mut warnings) = extract(hands, archive, &plan, &reach, cancel).await?;
+    let (slug, name) = (archive.metadata.slug.clone(), archive.metadata.name.clone());
+    // Backups are no part of a backup, least of all the one that is read.
+    let mut stays = vec![archive.path.clone()];
+    stays.extend(hands.store_of(&plan.home, &reach));
+    let (moves, mut warnings) =
+        extract(hands, archive, content_bytes, &plan, &reach, cancel).await?;
 
     let answered = answers(&plan, &reach).await.unwrap_or(false);
-    hands.monitor.step("stopping the containers", 0);
-    let held = match quiesce::hold(&hands.engine, &plan.stops).await {
-        Ok(held) => held,
-        Err(err) => return Err(give_up(moves, err).await),
-    };
-    let store = hands.store_of(&plan.home, &reach).ok();
-    // From here on nothing returns before everything that was stopped is started again.
-    let exchanged = exchange(moves, store).await;
-    hands.monitor.step("starting the containers", 0);
-    let (containers, released) = quiesce::release(&hands.engine, held).await;
-    let (moves, swapped) = match exchanged {
-        Ok((moves, Ok(swapped))) => (moves, swapped),
-        Ok((moves, Err(err))) => {
-            released?;
-            return Err(give_up(moves, err).await);
-        }
-        Err(err) => {
-            released?;
-            return Err(err);
-        }
-    };
-    let came_up = match released {
-        Ok(()) => come_up(hands, &plan, &reach, patience).await,
+    let replaced = replace(hands, &plan, moves, stays).await?;
+    let came_up = match replaced.released {
+        Ok(()) => come_up(hands, &plan, &reach, patience, cancel).await,
         failed => failed,
     };
     match came_up {
@@ -124,9 +109,12 @@ pub async fn run(
         Err(err) if err.is::<gate::Silent>() && !answered => {
             warnings.push(format!("{err:#}; it did not before the restore either"));
         }
-        Err(err) => return Err(roll_back(hands, &plan, moves, swapped, err).await),
+        Err(err) => {
+            return Err(roll_back(hands, &plan, replaced.moves, replaced.swapped, err).await);
+        }
     }
     // The home is up: what is left of the old one is a nuisance, not a failure.
+    let moves = replaced.moves;
     let removed = island("cleaning up", move || moves.remove()).await;
     warnings.extend(removed.err().map(|err| format!("{err:#}")));
     Ok(Report {
@@ -134,8 +122,8 @@ pub async fn run(
         name,
         items: plan.items().iter().map(Item::to_string).collect(),
         duration_seconds: begin.elapsed().as_secs_f64(),
-        longest_hold_seconds: containers.iter().map(|it| it.hold_seconds).fold(0.0, f64::max),
-        containers,
+        longest_hold_seconds: quiesce::longest(&replaced.containers),
+        containers: replaced.containers,
         notes: plan.notes,
         warnings,
     })
@@ -146,12 +134,13 @@ async fn check(
     hands: &Hands,
     archive: Archive,
     cancel: &CancellationToken,
-) -> anyhow::Result<Archive> {
+) -> anyhow::Result<(Archive, BTreeMap<String, u64>)> {
     let (monitor, cancel) = (hands.monitor.clone(), cancel.clone());
     monitor.step("checking the backup", archive.size_bytes);
     island("checking", move || {
-        archive::verify(&archive, &cancel, &*monitor)?.into_result(&archive)?;
-        Ok(archive)
+        let verdict = archive::verify(&archive, &cancel, &*monitor)?;
+        let content_bytes = verdict.into_result(&archive)?;
+        Ok((archive, content_bytes))
     })
     .await
 }
@@ -160,6 +149,7 @@ async fn check(
 async fn extract(
     hands: &Hands,
     archive: Archive,
+    content_bytes: BTreeMap<String, u64>,
     plan: &RestorePlan,
     reach: &Reach,
     cancel: &CancellationToken,
@@ -168,25 +158,58 @@ async fn extract(
     let (routes, reach) = (plan.routes.clone(), reach.clone());
     monitor.step("extracting", archive.size_of(&plan.items()));
     island("extracting", move || {
-        let (moves, warnings) = Moves::extract(&archive, routes, &reach, &cancel, &*monitor)?;
+        let (moves, warnings) =
+            Moves::extract(&archive, &content_bytes, routes, &reach, &cancel, &*monitor)?;
         match signals::check(&cancel) {
             Ok(()) => Ok((moves, warnings)),
-            Err(err) => Err(moves.discard(err.into())),
+            Err(err) => Err(moves.discard_after(err.into())),
         }
     })
     .await
 }
 
-/// Puts everything in place; gives the moves back too, since they hold the old content.
-async fn exchange(
+/// A home whose content was exchanged.
+struct Replaced {
+    /// They hold the old content.
     moves: Moves,
-    store: Option<PathBuf>,
-) -> anyhow::Result<(Moves, anyhow::Result<Swapped>)> {
-    island("exchanging", move || {
-        let swapped = moves.exchange(store.as_deref());
+    swapped: Swapped,
+    containers: Vec<Stillness>,
+    /// Whether everything that was stopped could be started.
+    released: anyhow::Result<()>,
+}
+
+/// Stops the containers, puts everything in place, starts them again.
+///
+/// # Errors
+/// Whatever was in the way. The old content is in place then, and the containers run.
+async fn replace(
+    hands: &Hands,
+    plan: &RestorePlan,
+    moves: Moves,
+    stays: Vec<PathBuf>,
+) -> anyhow::Result<Replaced> {
+    hands.monitor.step("stopping the containers", 0);
+    let held = match quiesce::hold(&hands.engine, &plan.stops).await {
+        Ok(held) => held,
+        Err(err) => return Err(give_up(moves, err).await),
+    };
+    // From here on nothing returns before everything that was stopped is started again.
+    let exchanged = island("exchanging", move || {
+        let swapped = moves.exchange(&stays);
         Ok((moves, swapped))
     })
-    .await
+    .await;
+    hands.monitor.step("starting the containers", 0);
+    let (containers, released) = quiesce::release(&hands.engine, held).await;
+    let err = match exchanged {
+        Ok((moves, Ok(swapped))) => return Ok(Replaced { moves, swapped, containers, released }),
+        Ok((moves, Err(err))) => give_up(moves, err).await,
+        Err(err) => err,
+    };
+    Err(match released {
+        Ok(()) => err,
+        Err(held) => err.context(format!("{held:#}; before that")),
+    })
 }
 
 /// Waits until everything runs and Home Assistant answers.
@@ -195,18 +218,20 @@ async fn come_up(
     plan: &RestorePlan,
     reach: &Reach,
     patience: Duration,
+    cancel: &CancellationToken,
 ) -> anyhow::Result<()> {
     if let Some(hold) = &plan.start_too {
         hands.engine.start(&hold.id).await?;
     }
     hands.monitor.step("waiting for Home Assistant", 0);
     let home = &plan.home.homeassistant;
-    let holds = plan.stops.iter().chain(&plan.start_too);
-    let running: Vec<String> =
-        holds.filter(|it| it.was != State::Paused).map(|it| it.id.clone()).collect();
+    let ran = plan.stops.iter().filter(|it| it.was == State::Running);
+    let runner = |it: &Hold| Runner { name: it.name.clone(), needs_health: it.healthy };
+    let running: Vec<Runner> = ran.chain(&plan.start_too).map(runner).collect();
     let port = port(plan, reach).await?;
-    let answering = running.contains(&home.id).then(|| (home.id.clone(), port));
-    gate::pass(&hands.engine, &Gate { running, answering, patience }).await
+    let answers = running.iter().any(|it| it.name == home.name);
+    let answering = answers.then(|| (home.name.clone(), port));
+    gate::pass(&hands.engine, &Gate { running, answering, patience }, cancel).await
 }
 
 /// Whether Home Assistant answers now.
@@ -247,8 +272,8 @@ async fn roll_back(
         }
     };
     let undone = island("moving back", move || {
-        swapped.undo()?;
-        moves.remove()
+        swapped.back()?;
+        moves.discard()
     })
     .await;
     let (_, released) = quiesce::release(&hands.engine, held).await;
@@ -262,7 +287,7 @@ async fn roll_back(
 }
 
 async fn give_up(moves: Moves, err: anyhow::Error) -> anyhow::Error {
-    match island("cleaning up", move || Ok(moves.discard(err))).await {
+    match island("cleaning up", move || Ok(moves.discard_after(err))).await {
         Ok(err) | Err(err) => err,
     }
 }

@@ -3,7 +3,7 @@
 use std::thread;
 
 use anyhow::Context;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP};
 use signal_hook::iterator::Signals;
 use tokio_util::sync::CancellationToken;
 
@@ -12,12 +12,15 @@ use tokio_util::sync::CancellationToken;
 #[error("cancelled")]
 pub struct Cancelled;
 
-/// A token that is cancelled by SIGINT, SIGTERM or SIGHUP. Later signals change nothing: the
+/// What ends a run in good order. A suspended run (SIGTSTP) would hold the home for as long as
+/// nobody thinks of it.
+const STOPPING: [i32; 5] = [SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP];
+
+/// A token that is cancelled by each of the [`STOPPING`] signals. Later signals change nothing: the
 /// release of held containers, which is what a cancelled run still has to do, is never cut short.
 pub fn token() -> anyhow::Result<CancellationToken> {
     let token = CancellationToken::new();
-    let mut signals =
-        Signals::new([SIGINT, SIGTERM, SIGHUP]).context("watching for signals to stop")?;
+    let mut signals = Signals::new(STOPPING).context("watching for signals to stop")?;
     let on_signal = token.clone();
     thread::Builder::new()
         .name("signals".to_owned())

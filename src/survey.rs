@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 
-use crate::engine::{self, Engine};
+use crate::engine::Engine;
 use crate::island::island;
 use crate::model::{Container, MountKind};
 use crate::plan::Facts;
@@ -24,20 +24,17 @@ pub struct Survey {
 pub async fn look(engine: &Engine) -> anyhow::Result<Survey> {
     let about = engine.about().await?;
     let containers = engine.look().await.context("looking at the containers")?;
-    let own_container = island("finding the own container", reach::own_container).await?;
-    let (reach, own_container) = match own_container {
-        None => (Reach::Host, None),
-        Some(id) => match engine.inspect(&id).await {
-            Ok(own) => (Reach::Container(own.mounts), Some(id)),
-            // A container of another engine, such as one around this engine.
-            Err(engine::Error::NotFound { .. }) => (Reach::Host, None),
-            Err(err) => return Err(err).context("looking at the own container"),
-        },
-    };
-    let (seen, through) = (containers.clone(), reach.clone());
-    let versions = island("reading versions", move || Ok(versions(&seen, &through))).await?;
-    let facts = Facts { containers, versions, own_container, engine_root: about.root };
-    Ok(Survey { facts, reach })
+    island("looking at the folders", move || {
+        let own = reach::own_container(&containers)?.cloned();
+        let (reach, own_container, containers) = match own {
+            None => (Reach::Host, None, reach::with_real_sources(containers)),
+            Some(own) => (Reach::Container(own.mounts), Some(own.id), containers),
+        };
+        let versions = versions(&containers, &reach);
+        let facts = Facts { containers, versions, own_container, engine_root: about.root };
+        Ok(Survey { facts, reach })
+    })
+    .await
 }
 
 fn versions(containers: &[Container], reach: &Reach) -> BTreeMap<PathBuf, String> {

@@ -53,7 +53,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("serde", &["*"]),
     ("serde_json", &["*"]),
     ("jiff", &["archive", "backup", "cli"]),
-    ("bytesize", &["backup", "cli"]),
+    ("bytesize", &["backup", "cli", "swap"]),
     ("tokio_util", &["*"]),
     ("tokio", &["island", "engine", "quiesce", "gate", "cli"]),
     ("futures_util", &["engine", "quiesce"]),
@@ -65,7 +65,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("flate2", &["archive"]),
     ("sha1", &["archive"]),
     ("globset", &["capture"]),
-    ("nix", &["archive", "capture", "swap", "fsx", "cli"]),
+    ("nix", &["reach", "archive", "capture", "swap", "fsx", "cli"]),
     ("signal_hook", &["signals"]),
 ];
 

@@ -3,7 +3,13 @@
 
 #[path = "rules/facts.rs"]
 mod facts;
+#[path = "rules/gates.rs"]
+mod gates;
 #[path = "rules/holding.rs"]
 mod holding;
 #[path = "rules/homes.rs"]
 mod homes;
+#[path = "rules/stops.rs"]
+mod stops;
+#[path = "rules/warnings.rs"]
+mod warnings;

@@ -87,7 +87,12 @@ impl Extractor<'_> {
             let mut entry = entry.with_context(|| format!("reading {}", member.name))?;
             let name = entry.path_bytes().into_owned();
             let naming = || format!("{} of {}", String::from_utf8_lossy(&name), member.name);
-            self.entry(&mut entry).with_context(naming)?;
+            match self.entry(&mut entry) {
+                Err(err) if err.is::<Unfit>() => {
+                    return Err(archive.damaged(format!("{}: {err}", naming())).into());
+                }
+                placed => placed.with_context(naming)?,
+            }
         }
         Ok(())
     }
@@ -103,7 +108,12 @@ impl Extractor<'_> {
         };
         let stamp = stamp(entry)?;
         let below = &mut self.belows[n];
-        match entry.header().entry_type() {
+        let kind = entry.header().entry_type();
+        // The root takes the place of a mount: a link there would lead anywhere.
+        if path == Path::new(ROOT) && matches!(kind, EntryType::Symlink | EntryType::Link) {
+            return Err(Unfit("a link in place of a mount").into());
+        }
+        match kind {
             EntryType::Directory => {
                 below.folder(&path)?;
                 self.folders.push((n, path, stamp));
@@ -139,9 +149,11 @@ impl Extractor<'_> {
         stamp: &Stamp,
     ) -> anyhow::Result<()> {
         let first = entry.link_name_bytes().context("a hard link without a target")?;
-        let first = entry_name(&first)?;
-        let Some((other, first)) = self.route(&first) else {
-            anyhow::bail!("it is a hard link to {}, which has no place here", first.display())
+        let name = entry_name(&first)?;
+        let Some((other, first)) = self.route(&name) else {
+            let what = format!("{}: linked to {}", path.display(), name.display());
+            self.done.warnings.push(format!("{what}, which has no place here; not restored"));
+            return Ok(());
         };
         // Two mounts of one part may have had a file in common.
         let first = self.belows[other].first(&first)?;
@@ -185,8 +197,13 @@ impl Extractor<'_> {
     }
 }
 
+/// An entry that no sound backup has.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct Unfit(&'static str);
+
 /// A name as components, without `./`.
-fn entry_name(bytes: &[u8]) -> anyhow::Result<PathBuf> {
+pub(super) fn entry_name(bytes: &[u8]) -> Result<PathBuf, Unfit> {
     use std::os::unix::ffi::OsStrExt;
     use std::path::Component;
     let mut name = PathBuf::new();
@@ -195,7 +212,7 @@ fn entry_name(bytes: &[u8]) -> anyhow::Result<PathBuf> {
             Component::Normal(part) => name.push(part),
             Component::CurDir => (),
             Component::RootDir | Component::ParentDir | Component::Prefix(_) => {
-                anyhow::bail!("its name leads out of the backup")
+                return Err(Unfit("its name leads out of the backup"));
             }
         }
     }

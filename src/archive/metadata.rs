@@ -199,7 +199,7 @@ fn record(part: &Part, compressed: bool) -> PartRecord {
         item: part.item.to_string(),
         member: part.member(compressed),
         image: part.image.clone(),
-        exclude: part.exclude_asked.clone(),
+        exclude: part.exclude_kept.clone(),
         trees: part.trees.iter().map(tree).collect(),
     }
 }

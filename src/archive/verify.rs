@@ -1,9 +1,12 @@
 //! Reading a file to its end, to know that a restore could.
 
+use std::collections::BTreeMap;
 use std::io::{self, Read};
 
+use anyhow::Context;
 use tokio_util::sync::CancellationToken;
 
+use super::extract::entry_name;
 use super::open::{Archive, Member, OpenError};
 use crate::monitor::Monitor;
 use crate::signals;
@@ -22,13 +25,15 @@ pub struct Problem {
 pub struct Verdict {
     /// What is damaged or missing; empty for a sound file.
     pub problems: Vec<Problem>,
+    /// Bytes of all files in each inner tar, by the member's name.
+    pub content_bytes: BTreeMap<String, u64>,
 }
 
 impl Verdict {
-    /// The first problem as an error.
-    pub fn into_result(self, archive: &Archive) -> Result<(), OpenError> {
+    /// The first problem as an error, else the bytes of each member's content.
+    pub fn into_result(self, archive: &Archive) -> Result<BTreeMap<String, u64>, OpenError> {
         match self.problems.first() {
-            None => Ok(()),
+            None => Ok(self.content_bytes),
             Some(first) => Err(archive.damaged(format!("{}: {}", first.member, first.what))),
         }
     }
@@ -48,6 +53,7 @@ pub fn verify(
         return Err(OpenError::Encrypted { path: archive.path.clone() });
     }
     let mut problems = Vec::new();
+    let mut content_bytes = BTreeMap::new();
     for item in archive.metadata.items() {
         if archive.member_of(&item).is_none() {
             problems.push(Problem {
@@ -65,12 +71,17 @@ pub fn verify(
             continue;
         }
         monitor.part(&member.name);
-        if let Err(err) = read_to_end(archive, member, cancel, monitor) {
-            signals::check(cancel).map_err(anyhow::Error::from)?;
-            problems.push(Problem { member: member.name.clone(), what: format!("{err:#}") });
+        match read_to_end(archive, member, cancel, monitor) {
+            Ok(bytes) => {
+                content_bytes.insert(member.name.clone(), bytes);
+            }
+            Err(err) => {
+                signals::check(cancel).map_err(anyhow::Error::from)?;
+                problems.push(Problem { member: member.name.clone(), what: format!("{err:#}") });
+            }
         }
     }
-    Ok(Verdict { problems })
+    Ok(Verdict { problems, content_bytes })
 }
 
 fn is_inner_tar(name: &str) -> bool {
@@ -82,13 +93,16 @@ fn read_to_end(
     member: &Member,
     cancel: &CancellationToken,
     monitor: &dyn Monitor,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<u64> {
     let mut inner = archive.read(member, cancel, monitor)?;
     let mut piece = vec![0; 256 * 1024];
     let mut tar = tar::Archive::new(&mut inner);
+    let mut bytes = 0;
     for entry in tar.entries()? {
         let mut entry = entry?;
         let promised = entry.size();
+        entry_name(&entry.path_bytes())
+            .with_context(|| String::from_utf8_lossy(&entry.path_bytes()).into_owned())?;
         let mut seen = 0;
         loop {
             match entry.read(&mut piece)? {
@@ -97,8 +111,9 @@ fn read_to_end(
             }
         }
         anyhow::ensure!(seen == promised, "cut short in {}", entry.path()?.display());
+        bytes += seen;
     }
     // The checksum stands behind the end of the tar.
     io::copy(&mut inner, &mut io::sink())?;
-    Ok(())
+    Ok(bytes)
 }

@@ -4,7 +4,9 @@
 //! path in the container, one with a slash elsewhere against the path below the mount, and one
 //! without a slash against the name alone, at any depth.
 
-use std::path::Path;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
@@ -45,14 +47,29 @@ impl Exclude {
         })
     }
 
-    /// Whether the file `below` a mount that the container has at `destination` is left out.
+    /// Whether the file `below` a mount that the container has at `destination` is left out. What
+    /// SQLite keeps beside a database goes with it: a log without its database, or beside another
+    /// one, is worse than none.
     pub fn matches(&self, destination: &Path, below: &Path) -> bool {
+        self.matches_itself(destination, below)
+            || database(below).is_some_and(|it| self.matches_itself(destination, &it))
+    }
+
+    fn matches_itself(&self, destination: &Path, below: &Path) -> bool {
         let name = below.file_name().map(Path::new).unwrap_or(below);
         (!self.names.is_empty() && self.names.is_match(name))
             || (!self.below_mount.is_empty() && self.below_mount.is_match(below))
             || (!self.in_container.is_empty()
                 && self.in_container.is_match(destination.join(below)))
     }
+}
+
+/// The database that a write-ahead log, its index or a journal belongs to, by its name.
+fn database(path: &Path) -> Option<PathBuf> {
+    let bytes = path.as_os_str().as_bytes();
+    let stem =
+        [&b"-wal"[..], b"-shm", b"-journal"].iter().find_map(|it| bytes.strip_suffix(*it))?;
+    Some(PathBuf::from(OsStr::from_bytes(stem)))
 }
 
 #[cfg(test)]
@@ -78,5 +95,8 @@ mod tests {
         check("www/**", "www/a/b", true);
         check("*.{db,sqlite}-shm", "x/y.sqlite-shm", true);
         check("/media/**", "media/x", false);
+        check("*.db", "deep/zigbee.db-wal", true);
+        check("*.db", "deep/zigbee.db-journal", true);
+        check("*.dbx", "deep/zigbee.db-wal", false);
     }
 }

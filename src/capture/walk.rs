@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::fs::{self, Metadata};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::FileTypeExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -33,13 +33,15 @@ pub fn walk(
     warnings: &mut Vec<String>,
     visit: &mut dyn FnMut(Found) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
-    let exclude = Exclude::new(source.part.exclude.iter().chain(&source.part.exclude_asked))?;
+    let exclude = Exclude::new(source.part.exclude.iter().chain(&source.part.exclude_kept))?;
     // The mount or the store may have been named through a link.
     let store = fs::canonicalize(&source.store).unwrap_or_else(|_| source.store.clone());
     let prefixes = source.part.trees.iter().map(|it| it.prefix.clone().into_bytes()).collect();
     for (tree, root) in source.part.trees.iter().zip(&source.roots) {
+        let metadata = fs::metadata(root).with_context(|| format!("reading {}", root.display()))?;
         let mut walker = Walker {
             root,
+            device: metadata.dev(),
             destination: &tree.destination,
             exclude: &exclude,
             prefixes: &prefixes,
@@ -48,9 +50,11 @@ pub fn walk(
             warnings,
             visit,
         };
-        let name = tree.prefix.clone().into_bytes();
-        let metadata = fs::metadata(root).with_context(|| format!("reading {}", root.display()))?;
-        walker.enter(&name, root, metadata)?;
+        walker.look_for_leftovers();
+        match special(&metadata) {
+            Some(what) => walker.warn(root, &format!("is a {what} and left out")),
+            None => walker.enter(tree.prefix.as_bytes(), root, metadata)?,
+        }
     }
     Ok(())
 }
@@ -71,6 +75,8 @@ pub fn measure(source: &Source) -> anyhow::Result<Extent> {
 
 struct Walker<'a> {
     root: &'a Path,
+    /// The file system of the root. What is mounted below it on the host is not the container's.
+    device: u64,
     destination: &'a Path,
     exclude: &'a Exclude,
     prefixes: &'a HashSet<Vec<u8>>,
@@ -83,8 +89,13 @@ struct Walker<'a> {
 impl Walker<'_> {
     fn enter(&mut self, name: &[u8], path: &Path, metadata: Metadata) -> anyhow::Result<()> {
         let is_dir = metadata.is_dir();
+        let is_foreign = is_dir && metadata.dev() != self.device;
         (self.visit)(Found { name: name.to_vec(), path: path.to_owned(), metadata })?;
         if !is_dir {
+            return Ok(());
+        }
+        if is_foreign {
+            self.warn(path, "is another file system, and its content left out");
             return Ok(());
         }
         let Some(children) = self.children(path)? else { return Ok(()) };
@@ -134,6 +145,14 @@ impl Walker<'_> {
             || self.source.stops.iter().any(|it| it == path)
             || self.exclude.matches(self.destination, below)
             || is_backup(path, self.store)
+    }
+
+    /// Old content that an interrupted restore has not put back is in no backup.
+    fn look_for_leftovers(&mut self) {
+        let old = self.root.join(fsx::STAGING).join(fsx::STAGING_OLD);
+        if old.exists() {
+            self.warn(&old, "was left by an interrupted restore and is not in the backup");
+        }
     }
 
     fn warn(&mut self, path: &Path, what: &str) {

@@ -51,7 +51,8 @@ impl Exit {
         }
         match err.downcast_ref::<OpenError>() {
             Some(OpenError::NotABackup { .. } | OpenError::Damaged { .. }) => return Exit::Damaged,
-            Some(OpenError::Encrypted { .. } | OpenError::Other(_)) | None => (),
+            Some(OpenError::Other(inner)) => return Exit::of(inner),
+            Some(OpenError::Encrypted { .. }) | None => (),
         }
         match err {
             _ if err.is::<Cancelled>() => Exit::Cancelled,

@@ -71,7 +71,7 @@ async fn whole(face: &Face, archive: Archive) -> anyhow::Result<Archive> {
 fn file_name(archive: &Archive) -> String {
     let name = archive.metadata.file_name();
     match name.contains('/') || name.starts_with('.') {
-        true => format!("{:016x}.tar", archive.size_bytes),
+        true => format!("Imported_backup_{}.tar", archive.size_bytes),
         false => name,
     }
 }

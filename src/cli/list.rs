@@ -66,11 +66,12 @@ fn text(listing: &Listing) -> String {
     }
     let head = ["SLUG", "DATE", "SIZE", "NAME", "ITEMS"].map(str::to_owned).to_vec();
     let rows = listing.backups.iter().map(|it| {
+        let cipher = if it.protected { " (encrypted)" } else { "" };
         vec![
             it.slug.clone(),
             local(&it.date),
             size(it.size_bytes),
-            it.name.clone(),
+            format!("{}{cipher}", it.name),
             it.items.join(" "),
         ]
     });

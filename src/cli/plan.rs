@@ -127,7 +127,7 @@ fn items(prepared: &Prepared) -> Vec<Item> {
                 volume: it.volume.clone(),
             })
             .collect(),
-        exclude: part.exclude_asked.clone(),
+        exclude: part.exclude_kept.clone(),
     };
     plan.parts.iter().zip(&prepared.extents).map(item).collect()
 }

@@ -38,6 +38,7 @@ pub(super) fn container(response: ContainerInspectResponse) -> Option<Container>
             .stop_timeout
             .and_then(|it| u64::try_from(it).ok())
             .map(Duration::from_secs),
+        auto_remove: host_config.auto_remove == Some(true),
     })
 }
 
@@ -220,6 +221,15 @@ mod tests {
             assert_eq!(found, addresses, "{mode}");
             assert_eq!(container.host_network, host, "{mode}");
             assert_eq!(container.joined_network.as_deref(), joined, "{mode}");
+        }
+    }
+
+    #[test]
+    fn tells_whether_it_is_removed_when_it_stops() {
+        let cases = [(json!(true), true), (json!(false), false), (Value::Null, false)];
+        for (value, expected) in cases {
+            let container = inspected(json!({ "HostConfig": { "AutoRemove": value } }));
+            assert_eq!(container.map(|it| it.auto_remove), Some(expected), "{value}");
         }
     }
 

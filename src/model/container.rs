@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::Serialize;
@@ -32,6 +32,8 @@ pub struct Container {
     pub joined_network: Option<String>,
     /// How long the engine waits for it after the stop signal, where the container says so.
     pub stop_timeout: Option<Duration>,
+    /// Whether the engine removes it as soon as it stops (`--rm`).
+    pub auto_remove: bool,
 }
 
 impl Container {
@@ -48,6 +50,16 @@ impl Container {
     /// Its service in that project.
     pub fn service(&self) -> Option<&str> {
         self.label("com.docker.compose.service")
+    }
+
+    /// What is mounted exactly there.
+    pub fn mounted_at(&self, destination: &str) -> Option<&Mount> {
+        self.mounts.iter().find(|it| it.destination == Path::new(destination))
+    }
+
+    /// Whether it has joined the network of another one.
+    pub fn has_joined(&self, other: &Container) -> bool {
+        self.joined_network.as_deref().is_some_and(|it| it == other.id || it == other.name)
     }
 }
 

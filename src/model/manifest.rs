@@ -26,7 +26,7 @@ pub struct PartRecord {
     pub member: String,
     /// The image of the container that the part belongs to.
     pub image: String,
-    /// Globs of what was left out because a person said so; a restore leaves it in place.
+    /// Globs of what was left out but belongs to the home; a restore leaves it in place.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub exclude: Vec<String>,
     /// The mounts in it.

@@ -17,8 +17,9 @@ pub struct Part {
     pub image: String,
     /// Globs of what is never worth keeping, as the capture reads them.
     pub exclude: Vec<String>,
-    /// Globs of what a person left out of this backup; a restore leaves that in place.
-    pub exclude_asked: Vec<String>,
+    /// Globs of what is left out of this backup but belongs to the home: by the table of known
+    /// companions, by label, or on request. A restore leaves that in place.
+    pub exclude_kept: Vec<String>,
 }
 
 /// What kind of inner tar a part is, with what only that kind has.

@@ -1,11 +1,11 @@
 //! The plan of a backup: what is in it, who is held, and what is left out and why.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::mounts::{self, Claims, Place};
-use super::{Facts, Hold, Home, Refused, hold, labels};
+use super::{Facts, Hold, Home, How, Refused, hold, home, labels};
 use crate::companions::{self, Known};
-use crate::model::{Container, Item, Mount, Part, PartKind, Tree};
+use crate::model::{Container, Item, Mount, Part, PartKind, State, Tree};
 
 /// What a person asked for.
 #[derive(Debug, Clone, Default)]
@@ -38,6 +38,8 @@ pub struct BackupPlan {
     pub holds: Vec<Hold>,
     /// What is not in the file.
     pub left_out: Vec<LeftOut>,
+    /// What a person should look at: who may write meanwhile, and data that is not in the file.
+    pub warnings: Vec<String>,
     /// Whether the parts are compressed.
     pub compressed: bool,
 }
@@ -77,33 +79,77 @@ const DATABASE: [&str; 2] = ["/config/home-assistant_v2.db", "/config/home-assis
 
 /// Makes the plan of a backup.
 pub fn backup(facts: &Facts, home: Home, request: &BackupRequest) -> Result<BackupPlan, Refused> {
-    let (mut parts, left_out) = all_parts(facts, &home, request)?;
+    let Planned { mut parts, left_out, data_left_out } = all_parts(facts, &home, request)?;
     let stops = parts.iter().flat_map(|it| &it.trees).map(|it| it.source.clone()).collect();
     let n_all = parts.len();
     select(&mut parts, &request.only)?;
     parts.sort_by_key(|it| order(&it.kind));
     let name = name(request, &home, parts.len() < n_all)?;
     let holds = hold::for_backup(&home, &parts)?;
+    let is_asked = |item: &Item| request.only.is_empty() || parts.iter().any(|it| it.item == *item);
+    let mut warnings = writers(facts, &home, &parts, &holds);
+    let lacking = data_left_out.into_iter().filter(|(item, _)| is_asked(item));
+    warnings.extend(lacking.map(|(_, warning)| warning));
     let compressed = !request.uncompressed;
-    Ok(BackupPlan { home, name, parts, stops, holds, left_out, compressed })
+    Ok(BackupPlan { home, name, parts, stops, holds, left_out, warnings, compressed })
+}
+
+/// A sentence on each container that runs, may write what is backed up, and is not held although
+/// nobody asked for that.
+fn writers(facts: &Facts, home: &Home, parts: &[Part], holds: &[Hold]) -> Vec<String> {
+    let is_restarting = |it: &&Hold| it.was == State::Restarting && it.how == How::Pause;
+    let restarting = holds.iter().filter(is_restarting).map(|it| {
+        format!(
+            "{} is restarted by the engine over and over and cannot be held: it may write while it is backed up",
+            it.name
+        )
+    });
+    let is_stranger = |it: &&Container| {
+        matches!(it.state, State::Running | State::Restarting)
+            && !home::is_us(it, facts)
+            && !home.containers().any(|ours| ours.id == it.id)
+    };
+    // A monitor of the whole host or a manager of all volumes says nothing about this home.
+    let writes =
+        |it: &&Mount| mounts::unwanted(it, facts).is_none() && hold::writes_into(it, parts);
+    let strangers = facts.containers.iter().filter(is_stranger).filter_map(|it| {
+        let mount = it.mounts.iter().find(writes)?;
+        Some(format!(
+            "{} does not belong to the home and is not held: it may write {} while that is backed up",
+            it.name,
+            mount.source.display()
+        ))
+    });
+    restarting.chain(strangers).collect()
+}
+
+/// The parts of a home, and what did not become one.
+struct Planned {
+    parts: Vec<Part>,
+    left_out: Vec<LeftOut>,
+    /// A warning for each mount that holds data and is left out, with the item that lacks it.
+    data_left_out: Vec<(Item, String)>,
 }
 
 /// The parts that a home has, whatever is asked for.
 pub(super) fn plan_parts(facts: &Facts, home: &Home) -> Result<Vec<Part>, Refused> {
-    Ok(all_parts(facts, home, &BackupRequest::default())?.0)
+    Ok(all_parts(facts, home, &BackupRequest::default())?.parts)
 }
 
-fn all_parts(
-    facts: &Facts,
-    home: &Home,
-    request: &BackupRequest,
-) -> Result<(Vec<Part>, Vec<LeftOut>), Refused> {
-    let mut builder = Builder { facts, request, claims: Claims::default(), left_out: Vec::new() };
+fn all_parts(facts: &Facts, home: &Home, request: &BackupRequest) -> Result<Planned, Refused> {
+    let mut builder = Builder {
+        facts,
+        request,
+        claims: Claims::default(),
+        left_out: Vec::new(),
+        data_left_out: Vec::new(),
+    };
     let mut parts = builder.home_assistant(home)?;
     for companion in &home.companions {
         parts.extend(builder.companion(companion, &parts)?);
     }
-    Ok((parts, builder.left_out))
+    let Builder { left_out, data_left_out, .. } = builder;
+    Ok(Planned { parts, left_out, data_left_out })
 }
 
 /// The Supervisor's order, private parts last: its password check opens the first `.tar.gz`.
@@ -121,6 +167,7 @@ struct Builder<'a> {
     request: &'a BackupRequest,
     claims: Claims,
     left_out: Vec<LeftOut>,
+    data_left_out: Vec<(Item, String)>,
 }
 
 impl Builder<'_> {
@@ -128,7 +175,10 @@ impl Builder<'_> {
         let container = &home.homeassistant;
         let own_excludes = labels::read(container)?.exclude;
         let mut parts: Vec<Part> = Vec::new();
-        for mount in sorted(&container.mounts) {
+        // The configuration first: it claims its folder before a mount around it does.
+        let mut in_order = sorted(&container.mounts);
+        in_order.sort_by_key(|it| !it.destination.starts_with("/config"));
+        for mount in in_order {
             let (place, prefix) = mounts::place(&mount.destination);
             let (item, kind) = match place {
                 Place::Config => (Item::HomeAssistant, self.home_assistant_kind(home)),
@@ -137,7 +187,10 @@ impl Builder<'_> {
                     (Item::Companion("homeassistant_other".to_owned()), PartKind::Private)
                 }
             };
-            let Some(tree) = self.take(container, mount, prefix, &item) else { continue };
+            let Some(mut tree) = self.take(container, mount, prefix, &item) else { continue };
+            let before = parts.iter().find(|it| it.item == item).map(|it| it.trees.as_slice());
+            tree.prefix =
+                mounts::free_prefix(tree.prefix, before.unwrap_or_default(), &mount.destination);
             match parts.iter_mut().find(|it| it.item == item) {
                 Some(part) => part.trees.push(tree),
                 None => {
@@ -147,21 +200,31 @@ impl Builder<'_> {
                     };
                     let mut part = self.part(item, kind, container, builtin, &own_excludes);
                     if part.item == Item::HomeAssistant && self.request.no_database {
-                        part.exclude_asked.extend(DATABASE.map(str::to_owned));
+                        part.exclude_kept.extend(DATABASE.map(str::to_owned));
                     }
                     part.trees.push(tree);
                     parts.push(part);
                 }
             }
         }
-        let has_config = container.mounts.iter().any(|it| it.destination == Path::new("/config"));
-        if !has_config {
-            return Err(Refused::Nothing(format!(
-                "container {} has nothing mounted at /config: its configuration would be lost with it; mount a volume or folder there",
-                container.name
-            )));
-        }
+        self.check_config(container)?;
         Ok(parts)
+    }
+
+    /// Refuses a home whose configuration is in no part.
+    fn check_config(&self, container: &Container) -> Result<(), Refused> {
+        let name = &container.name;
+        let is_config = |it: &&LeftOut| it.container == *name && it.what == "/config";
+        match (container.mounted_at("/config"), self.left_out.iter().find(is_config)) {
+            (None, _) => Err(Refused::Nothing(format!(
+                "container {name} has nothing mounted at /config: its configuration would be lost with it; mount a volume or folder there"
+            ))),
+            (Some(_), Some(left_out)) => Err(Refused::Nothing(format!(
+                "container {name}: what is mounted at /config cannot be backed up ({}); mount a volume or folder of this host there",
+                left_out.why
+            ))),
+            (Some(_), None) => Ok(()),
+        }
     }
 
     fn home_assistant_kind(&self, home: &Home) -> PartKind {
@@ -190,18 +253,23 @@ impl Builder<'_> {
         let mut trees: Vec<Tree> = Vec::new();
         for mount in sorted(&container.mounts) {
             let prefix = mounts::companion_prefix(twin.and(known), &mount.destination);
-            trees.extend(self.take(container, mount, prefix, &item));
+            let Some(mut tree) = self.take(container, mount, prefix, &item) else { continue };
+            tree.prefix = mounts::free_prefix(tree.prefix, &trees, &mount.destination);
+            trees.push(tree);
         }
         if trees.is_empty() {
             self.leave_out(container, "all of it", "nothing of its own is mounted into it");
             return Ok(None);
         }
-        let builtin = known.map(|it| it.exclude).unwrap_or_default();
+        // What the table leaves out is the home's all the same: recordings, caches, models.
+        let known_excludes = known.map(|it| it.exclude).unwrap_or_default().iter();
+        let kept: Vec<String> =
+            known_excludes.map(|it| (*it).to_owned()).chain(labels.exclude).collect();
         let kind = match (twin, known) {
             (Some(addon), Some(known)) => addon_kind(addon, known, container),
             _ => PartKind::Private,
         };
-        let part = self.part(item, kind, container, builtin, &labels.exclude);
+        let part = self.part(item, kind, container, &[], &kept);
         Ok(Some(Part { trees, ..part }))
     }
 
@@ -216,6 +284,10 @@ impl Builder<'_> {
         let what = mount.destination.display().to_string();
         if let Some(why) = mounts::unwanted(mount, self.facts) {
             self.leave_out(container, &what, why);
+            if mounts::holds_data(mount) {
+                let warning = format!("{what} of {} is not backed up: {why}", container.name);
+                self.data_left_out.push((item.clone(), warning));
+            }
             return None;
         }
         match self.claims.claim(&mount.source, &item.to_string()) {
@@ -242,7 +314,7 @@ impl Builder<'_> {
         kind: PartKind,
         container: &Container,
         builtin: &[&str],
-        labelled: &[String],
+        kept: &[String],
     ) -> Part {
         Part {
             item,
@@ -250,7 +322,7 @@ impl Builder<'_> {
             trees: Vec::new(),
             image: container.image.clone(),
             exclude: ALL_EXCLUDES.iter().chain(builtin).map(|it| (*it).to_owned()).collect(),
-            exclude_asked: labelled.iter().chain(&self.request.exclude).cloned().collect(),
+            exclude_kept: kept.iter().chain(&self.request.exclude).cloned().collect(),
         }
     }
 }
@@ -267,7 +339,7 @@ fn addon_kind(addon: &companions::Addon, known: &Known, container: &Container) -
         .filter(|it| it.starts_with(|c: char| c.is_ascii_digit()))
         .unwrap_or("0.0.0")
         .to_owned();
-    let running = container.state != crate::model::State::Stopped;
+    let running = container.state != State::Stopped;
     PartKind::Addon {
         name: known.name.to_owned(),
         json: companions::addon_json(addon, known.name, &version, running),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::{Home, Refused, labels};
-use crate::model::{Container, Part, State};
+use crate::model::{Container, Health, Mount, Part, State};
 
 /// Home Assistant writes its state and closes its database when it is stopped; its own service
 /// file allows that much.
@@ -47,6 +47,8 @@ pub struct Hold {
     pub how: How,
     /// What it was doing before, and does again after.
     pub was: State,
+    /// Whether nothing spoke against its health then: no health check, or one that passed.
+    pub healthy: bool,
     /// How long it may take to stop; `None` leaves it to the engine.
     pub stop_timeout: Option<Duration>,
 }
@@ -54,12 +56,40 @@ pub struct Hold {
 /// The holds of a backup: every running container of the home that can write what is backed up.
 pub(super) fn for_backup(home: &Home, parts: &[Part]) -> Result<Vec<Hold>, Refused> {
     let runs = |it: &Container| it.state != State::Stopped;
-    containers_that(home, |container| runs(container) && can_write(container, parts))
+    let holds = containers_that(home, |container| runs(container) && can_write(container, parts))
         .map(|container| {
             let labels = labels::read(container)?;
-            Ok(hold(home, container, labels.hold.unwrap_or(How::Pause), labels.stop_timeout))
+            hold(home, container, labels.hold.unwrap_or(How::Pause), labels.stop_timeout)
         })
-        .collect()
+        .collect::<Result<Vec<_>, _>>()?;
+    with_joined(home, &holds)
+}
+
+/// The same holds, and a stop for every container of the home that has joined the network of one
+/// that is stopped: that network ends with its owner, and only a start leads into the new one.
+pub(super) fn with_joined(home: &Home, holds: &[Hold]) -> Result<Vec<Hold>, Refused> {
+    let all: Vec<&Container> = home.containers().collect();
+    let is_stop = |it: &&Hold| it.how == How::Stop;
+    let mut stopped: BTreeSet<String> =
+        holds.iter().filter(is_stop).map(|it| it.id.clone()).collect();
+    // The owner of a network comes before those that have joined it.
+    for container in start_order(&all) {
+        let is_owner = |it: &&Container| stopped.contains(&it.id) && container.has_joined(it);
+        if container.state != State::Stopped && all.iter().any(is_owner) {
+            stopped.insert(container.id.clone());
+        }
+    }
+    let mut with_joined = Vec::new();
+    for container in containers_that(home, |_| true) {
+        let planned = holds.iter().find(|it| it.id == container.id);
+        if stopped.contains(&container.id) && !planned.as_ref().is_some_and(is_stop) {
+            let timeout = labels::read(container)?.stop_timeout;
+            with_joined.push(hold(home, container, How::Stop, timeout)?);
+        } else {
+            with_joined.extend(planned.cloned());
+        }
+    }
+    Ok(with_joined)
 }
 
 /// Every container of the home that satisfies `wanted`, those first that depend on others.
@@ -73,33 +103,44 @@ pub(super) fn containers_that(
     order.into_iter().filter(move |it| wanted(it))
 }
 
+/// One hold; refused where a stop would be the end of the container.
 pub(super) fn hold(
     home: &Home,
     container: &Container,
     how: How,
     stop_timeout: Option<Duration>,
-) -> Hold {
+) -> Result<Hold, Refused> {
+    if how == How::Stop && container.auto_remove {
+        return Err(Refused::Nothing(format!(
+            "{} was started with --rm: stopping it would remove it; start it without --rm, or stop it yourself before",
+            container.name
+        )));
+    }
     let is_home = container.id == home.homeassistant.id;
-    Hold {
+    Ok(Hold {
         id: container.id.clone(),
         name: container.name.clone(),
         how,
         was: container.state,
+        healthy: matches!(container.health, Health::None | Health::Healthy),
         stop_timeout: stop_timeout
             .or(container.stop_timeout)
             .or(is_home.then_some(HOME_ASSISTANT_STOP_TIMEOUT)),
-    }
+    })
 }
 
 /// Whether a container has a mount that it may write and that overlaps one of the parts' sources.
 pub(super) fn can_write(container: &Container, parts: &[Part]) -> bool {
+    container.mounts.iter().any(|it| writes_into(it, parts))
+}
+
+/// Whether a mount is writable and overlaps one of the parts' sources.
+pub(super) fn writes_into(mount: &Mount, parts: &[Part]) -> bool {
     let overlaps = |a: &Path, b: &Path| a.starts_with(b) || b.starts_with(a);
-    container.mounts.iter().filter(|it| it.writable && !it.source.as_os_str().is_empty()).any(
-        |mount| {
-            let trees = parts.iter().flat_map(|it| &it.trees);
-            trees.into_iter().any(|tree| overlaps(&mount.source, &tree.source))
-        },
-    )
+    let mut trees = parts.iter().flat_map(|it| &it.trees);
+    mount.writable
+        && !mount.source.as_os_str().is_empty()
+        && trees.any(|tree| overlaps(&mount.source, &tree.source))
 }
 
 /// The containers with those that others depend on first. A circle is broken where it is met.
@@ -130,11 +171,10 @@ fn visit<'a>(
 /// Whether `one` needs `other`: by Compose's own label (`service:condition:restart,…`), or because
 /// it has joined its network.
 fn depends_on(one: &Container, other: &Container) -> bool {
-    let joined = one.joined_network.as_deref().is_some_and(|it| it == other.id || it == other.name);
     let named = one.project().is_some()
         && one.project() == other.project()
         && one
             .label("com.docker.compose.depends_on")
             .is_some_and(|it| it.split(',').any(|part| part.split(':').next() == other.service()));
-    joined || named
+    one.has_joined(other) || named
 }

@@ -1,7 +1,5 @@
 //! Which containers are the home: one Home Assistant, and the companions that belong to it.
 
-use std::path::Path;
-
 use super::labels::{self, Role};
 use super::{Facts, Refused};
 use crate::companions;
@@ -116,9 +114,7 @@ fn companions_of(
     for container in &facts.containers {
         let (enable, role) = labels::belonging(container)?;
         let is_home = homes.iter().any(|it| it.id == container.id);
-        let is_us = facts.own_container.as_deref() == Some(container.id.as_str())
-            || container.label("org.opencontainers.image.title") == Some("hearthkeep");
-        if is_home || is_us || enable == Some(false) {
+        if is_home || is_us(container, facts) || enable == Some(false) {
             continue;
         }
         let project = container.project();
@@ -136,9 +132,14 @@ fn companions_of(
     Ok(companions)
 }
 
+/// Whether a container is this program, in this run or another.
+pub(super) fn is_us(container: &Container, facts: &Facts) -> bool {
+    facts.own_container.as_deref() == Some(container.id.as_str())
+        || container.label("org.opencontainers.image.title") == Some("hearthkeep")
+}
+
 fn config_version<'a>(container: &Container, facts: &'a Facts) -> Option<&'a String> {
-    let config = container.mounts.iter().find(|it| it.destination == Path::new("/config"))?;
-    facts.versions.get(&config.source)
+    facts.versions.get(&container.mounted_at("/config")?.source)
 }
 
 fn version(homeassistant: &Container, facts: &Facts) -> Option<String> {

@@ -7,7 +7,7 @@ use crate::companions::Known;
 use crate::model::{Container, FOLDERS, Mount, MountKind, Tree};
 
 /// Paths of the host that belong to the system and not to the home, each with everything below.
-const SYSTEM: [(&str, &str); 9] = [
+const SYSTEM: [(&str, &str); 11] = [
     ("/proc", "kernel"),
     ("/sys", "kernel"),
     ("/dev", "device"),
@@ -17,6 +17,9 @@ const SYSTEM: [(&str, &str); 9] = [
     ("/etc/timezone", "time zone of the host"),
     ("/etc/machine-id", "identity of the host"),
     ("/lib/modules", "kernel"),
+    // Where the two links above lead on most systems.
+    ("/usr/share/zoneinfo", "time zone of the host"),
+    ("/usr/lib/modules", "kernel"),
 ];
 
 /// Where a private or unmapped mount lies in its part, before the path in the container.
@@ -52,6 +55,11 @@ pub(super) fn unwanted(mount: &Mount, facts: &Facts) -> Option<&'static str> {
         return Some("the engine's own files");
     }
     None
+}
+
+/// Whether a mount that is never backed up holds what a person may miss.
+pub(super) fn holds_data(mount: &Mount) -> bool {
+    matches!(mount.kind, MountKind::Other | MountKind::Volume { local: false, .. })
 }
 
 /// Below the engine's root but not inside a volume, which a bind may name by its path.
@@ -120,6 +128,14 @@ impl Claims {
         }
         self.0.push((source.to_owned(), item.to_owned()));
         Ok(())
+    }
+}
+
+/// The prefix of another tree of a part: where the wanted one stands already, its own path.
+pub(super) fn free_prefix(wanted: String, trees: &[Tree], destination: &Path) -> String {
+    match trees.iter().any(|it| it.prefix == wanted) {
+        true => join(UNMAPPED, relative(destination)),
+        false => wanted,
     }
 }
 

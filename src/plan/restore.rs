@@ -87,7 +87,8 @@ pub fn restore(
     let stops = stops(&home, &routes)?;
     let restores_home = wanted.contains(&Item::HomeAssistant);
     let was_down = home.homeassistant.state == State::Stopped && restores_home;
-    let start_too = was_down.then(|| hold::hold(&home, &home.homeassistant, How::Stop, None));
+    let start_too =
+        was_down.then(|| hold::hold(&home, &home.homeassistant, How::Stop, None)).transpose()?;
     Ok(RestorePlan { home, routes, stops, start_too, notes })
 }
 
@@ -120,7 +121,8 @@ fn routes_of<'a>(
 ) -> impl Iterator<Item = Route> + 'a {
     let records = contents.manifest.iter().flat_map(|it| &it.parts);
     let record = records.into_iter().find(|it| it.item == part.item.to_string());
-    let keep_globs = record.map(|it| it.exclude.clone()).unwrap_or_default();
+    // A file of another writer says nothing of it; what this home leaves out is the best guess.
+    let keep_globs = record.map_or(&part.exclude_kept, |it| &it.exclude).clone();
     part.trees.iter().map(move |tree| Route {
         item: part.item.clone(),
         tree: tree.clone(),
@@ -169,9 +171,10 @@ fn stops(home: &Home, routes: &[Route]) -> Result<Vec<Hold>, Refused> {
             routes.iter().any(overlaps)
         })
     };
-    containers_that(home, |it| it.state != State::Stopped && sees(it))
-        .map(|it| Ok(hold::hold(home, it, How::Stop, labels::read(it)?.stop_timeout)))
-        .collect()
+    let holds = containers_that(home, |it| it.state != State::Stopped && sees(it))
+        .map(|it| hold::hold(home, it, How::Stop, labels::read(it)?.stop_timeout))
+        .collect::<Result<Vec<_>, _>>()?;
+    hold::with_joined(home, &holds)
 }
 
 /// A companion that does not run is left so, and whoever set up a new home should know.

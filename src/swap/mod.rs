@@ -4,8 +4,10 @@
 //! [`Moves`] is all mounts of a restore. It knows nothing of containers: whoever calls it has
 //! stopped them.
 
+mod exchange;
 mod moves;
 mod staging;
 
+pub use exchange::Exchange;
 pub use moves::{Moves, Swapped, configuration};
-pub use staging::{Staging, Swap};
+pub use staging::Staging;

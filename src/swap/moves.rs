@@ -1,15 +1,18 @@
 //! All mounts of a restore together: extracted, exchanged, taken back or made final as one.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use bytesize::ByteSize;
 use tokio_util::sync::CancellationToken;
 
-use super::{Staging, Swap};
+use super::{Exchange, Staging};
 use crate::archive::{self, Archive, Target};
 use crate::capture::Exclude;
+use crate::fsx;
 use crate::model::Item;
 use crate::monitor::Monitor;
 use crate::plan::Route;
@@ -23,7 +26,7 @@ pub struct Moves {
 
 /// The exchange of all mounts, which can be undone.
 #[derive(Debug)]
-pub struct Swapped(Vec<Swap>);
+pub struct Swapped(Vec<Exchange>);
 
 /// A tree of the backup on its way to its mount.
 #[derive(Debug)]
@@ -42,22 +45,24 @@ impl Moves {
     /// Whatever stopped it; nothing of what was extracted is left.
     pub fn extract(
         archive: &Archive,
+        content_bytes: &BTreeMap<String, u64>,
         routes: Vec<Route>,
         reach: &Reach,
         cancel: &CancellationToken,
         monitor: &dyn Monitor,
     ) -> anyhow::Result<(Moves, Vec<String>)> {
         let mut moves = Moves::default();
-        let outcome = moves.fill(archive, routes, reach, cancel, monitor);
+        let outcome = moves.fill(archive, content_bytes, routes, reach, cancel, monitor);
         match outcome {
             Ok(warnings) => Ok((moves, warnings)),
-            Err(err) => Err(moves.discard(err)),
+            Err(err) => Err(moves.discard_after(err)),
         }
     }
 
     fn fill(
         &mut self,
         archive: &Archive,
+        content_bytes: &BTreeMap<String, u64>,
         routes: Vec<Route>,
         reach: &Reach,
         cancel: &CancellationToken,
@@ -66,13 +71,9 @@ impl Moves {
         let mut items: Vec<Item> = routes.iter().map(|it| it.item.clone()).collect();
         items.dedup();
         for route in routes {
-            let source = &route.tree.source;
-            let target = reach
-                .local(source)
-                .with_context(|| format!("{} is out of reach", source.display()))?;
-            let staging = Staging::create(&target)?;
-            self.moves.push(Move { route, target, staging });
+            self.stage(route, reach)?;
         }
+        self.check_room(&items, content_bytes)?;
         let mut warnings = Vec::new();
         for item in items {
             monitor.part(&item.to_string());
@@ -96,46 +97,102 @@ impl Moves {
         Ok(warnings)
     }
 
+    fn stage(&mut self, route: Route, reach: &Reach) -> anyhow::Result<()> {
+        let source = &route.tree.source;
+        let opening = || format!("opening {}", source.display());
+        let target = reach.local(source).context("it is out of reach").with_context(opening)?;
+        let target = fs::canonicalize(target).with_context(opening)?;
+        anyhow::ensure!(
+            !self.moves.iter().any(|it| it.target == target),
+            "{} would be replaced twice: two mounts of this home lead to it",
+            target.display()
+        );
+        let staging = Staging::create(&target)?;
+        self.moves.push(Move { route, target, staging });
+        Ok(())
+    }
+
+    /// Refuses before a byte is extracted where old and new content do not fit beside each other.
+    /// `content_bytes` are the sizes of the members' content, by item.
+    fn check_room(
+        &self,
+        items: &[Item],
+        content_bytes: &BTreeMap<String, u64>,
+    ) -> anyhow::Result<()> {
+        let mut needed: BTreeMap<u64, (u64, &Path)> = BTreeMap::new();
+        for item in items {
+            let bytes = content_bytes.get(&item.to_string()).copied().unwrap_or(0);
+            // The mounts of one item nearly always lie on one file system; the first stands for
+            // all.
+            let Some(first) = self.moves.iter().find(|it| it.route.item == *item) else { continue };
+            let folder = first.staging.folder();
+            let device = fs::metadata(folder)
+                .with_context(|| format!("reading {}", folder.display()))?
+                .dev();
+            needed.entry(device).or_insert((0, folder)).0 += bytes;
+        }
+        for (needed, folder) in needed.into_values() {
+            let room = fsx::room(folder)?;
+            anyhow::ensure!(
+                room >= needed,
+                "no room to restore beside {}: {} free, {} needed",
+                folder.parent().unwrap_or(folder).display(),
+                ByteSize(room),
+                ByteSize(needed)
+            );
+        }
+        Ok(())
+    }
+
     /// Brings to the disk what was extracted, and lets go of the mounts that got nothing.
     fn settle(&mut self) -> anyhow::Result<()> {
         let (filled, empty) =
             std::mem::take(&mut self.moves).into_iter().partition(|it| it.staging.is_filled());
         self.moves = filled;
         // All that is left is known to the caller by now, also when something here fails.
-        Moves { moves: empty }.remove()?;
+        empty.into_iter().try_for_each(|it: Move| it.staging.discard())?;
         self.moves.iter().try_for_each(|it| it.staging.sync())
     }
 
-    /// Puts everything in its place. What lies in `store`, the routes' own exceptions and what the
+    /// Puts everything in its place. What lies in `stays`, the routes' own exceptions and what the
     /// backup left out on request stay.
     ///
     /// # Errors
     /// What was in the way; everything is back where it was.
-    pub fn exchange(&self, store: Option<&Path>) -> anyhow::Result<Swapped> {
+    pub fn exchange(&self, stays: &[PathBuf]) -> anyhow::Result<Swapped> {
         let mut swapped = Swapped(Vec::new());
         for it in &self.moves {
-            match it.kept(store).and_then(|keep| it.staging.exchange(&keep)) {
-                Ok(swap) => swapped.0.push(swap),
-                Err(err) => {
-                    swapped.undo().context("moving back what was moved")?;
-                    return Err(err);
-                }
+            let mut forward = || {
+                let mut exchange = it.staging.exchange(&it.kept(stays)?);
+                exchange.forward()?;
+                swapped.0.push(exchange);
+                anyhow::Ok(())
+            };
+            if let Err(err) = forward() {
+                return Err(match swapped.back() {
+                    Ok(()) => err,
+                    Err(stuck) => anyhow::anyhow!("{err:#}; moving the others back: {stuck:#}"),
+                });
             }
         }
         Ok(swapped)
     }
 
-    /// Removes the staging folders: with the old content after an exchange, with the new one after
-    /// an undone exchange or without any.
+    /// Removes the staging folders with the old content: the new one has proved itself.
     pub fn remove(self) -> anyhow::Result<()> {
-        self.moves.into_iter().try_for_each(|it| it.staging.remove())
+        self.moves.into_iter().map(|it| it.staging.remove()).fold(Ok(()), Result::and)
+    }
+
+    /// Removes what was extracted, and nothing that exists nowhere else.
+    pub fn discard(self) -> anyhow::Result<()> {
+        self.moves.into_iter().map(|it| it.staging.discard()).fold(Ok(()), Result::and)
     }
 
     /// Removes what was extracted, after an error. That error is the one to tell.
-    pub fn discard(self, err: anyhow::Error) -> anyhow::Error {
-        match self.remove() {
+    pub fn discard_after(self, err: anyhow::Error) -> anyhow::Error {
+        match self.discard() {
             Ok(()) => err,
-            Err(left) => err.context(format!("and {left:#}")),
+            Err(left) => err.context(format!("{left:#}; before that")),
         }
     }
 }
@@ -150,12 +207,8 @@ impl Swapped {
     ///
     /// # Errors
     /// The first thing that could not be moved back.
-    pub fn undo(self) -> anyhow::Result<()> {
-        let mut first = Ok(());
-        for swap in self.0.into_iter().rev() {
-            first = first.and(swap.undo());
-        }
-        first
+    pub fn back(self) -> anyhow::Result<()> {
+        self.0.into_iter().rev().map(Exchange::back).fold(Ok(()), Result::and)
     }
 }
 
@@ -165,13 +218,13 @@ impl Move {
     }
 
     /// Everything below the mount that the restore leaves as it is.
-    fn kept(&self, store: Option<&Path>) -> anyhow::Result<HashSet<PathBuf>> {
+    fn kept(&self, stays: &[PathBuf]) -> anyhow::Result<HashSet<PathBuf>> {
         let mut keep: HashSet<PathBuf> = self.route.keep.iter().cloned().collect();
-        // Either may have been named through a link.
-        let real = |it: &Path| fs::canonicalize(it).unwrap_or_else(|_| it.to_owned());
-        let (store, target) = (store.map(real), real(&self.target));
-        let below = store.as_deref().and_then(|it| it.strip_prefix(&target).ok());
-        keep.extend(below.filter(|it| !it.as_os_str().is_empty()).map(Path::to_owned));
+        // They may have been named through a link.
+        let real = |it: &PathBuf| fs::canonicalize(it).unwrap_or_else(|_| it.clone());
+        let below = |it: PathBuf| it.strip_prefix(&self.target).ok().map(Path::to_owned);
+        keep.extend(stays.iter().map(real).filter_map(below));
+        keep.retain(|it| !it.as_os_str().is_empty());
         if !self.route.keep_globs.is_empty() {
             let globs = Exclude::new(&self.route.keep_globs)?;
             self.matching(Path::new(""), &globs, &mut keep)?;

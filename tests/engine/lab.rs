@@ -100,6 +100,7 @@ pub(crate) fn facts(name: &str) -> Container {
         addresses: vec![IpAddr::from([172, 17, 0, 2])],
         joined_network: None,
         stop_timeout: Some(Duration::from_secs(1)),
+        auto_remove: false,
     }
 }
 

@@ -19,6 +19,7 @@ pub(crate) fn container(name: &str, image: &str) -> Container {
         addresses: Vec::new(),
         joined_network: None,
         stop_timeout: None,
+        auto_remove: false,
     }
 }
 

@@ -71,7 +71,7 @@ impl Scene {
             trees: vec![tree],
             image: "image".to_owned(),
             exclude: Vec::new(),
-            exclude_asked: Vec::new(),
+            exclude_kept: Vec::new(),
         };
         Source { part, roots: vec![root], stops: Vec::new(), store: self.bench.folder("store") }
     }

@@ -136,3 +136,51 @@ fn a_label_that_says_nothing_is_refused_before_anything_is_held() {
         docker(&["rm", "--force", &bad]);
     }
 }
+
+#[test]
+fn what_a_stop_would_remove_is_refused_and_goes_on() {
+    let home = Home::new("fleeting");
+    let fleeting = home.companion("fleeting", &["--rm"]);
+    home.write("fleeting/file", "old");
+    // A pause does it no harm.
+    let backup = home.backup(&[]);
+    home.write("fleeting/file", "new");
+    let path = backup.to_str().expect("a plain path");
+    let run = home.hearthkeep(&["restore", path, "--yes"]).ends(1);
+    let wanted = format!("{fleeting} was started with --rm: stopping it would remove it");
+    assert!(run.error().contains(&wanted), "{}", run.error());
+    assert_eq!(home.state("fleeting"), "running");
+    assert_eq!(home.state("homeassistant"), "running");
+    assert_eq!(home.read("fleeting/file").as_deref(), Some("new"));
+}
+
+#[test]
+fn who_has_joined_the_network_of_a_stopped_one_is_started_into_the_new_one() {
+    let home = Home::with("joined", &["--label", "hearthkeep.hold=stop"]);
+    let network = format!("container:{}", home.homeassistant());
+    home.run("proxy", &["--network", &network], crate::support::home::IMAGE, &[]);
+    let started = home.started("proxy");
+    home.backup(&[]);
+    assert_eq!(home.state("proxy"), "running");
+    assert_ne!(home.started("proxy"), started, "it is still in the network that ended");
+    // One network: the same file of the kernel.
+    let of = |service: &str| {
+        let process = home.inspect(service, "{{.State.Pid}}");
+        fs::read_link(format!("/proc/{process}/ns/net")).expect("it runs")
+    };
+    assert_eq!(of("proxy"), of("homeassistant"));
+}
+
+#[test]
+fn neither_quit_nor_suspend_leaves_a_home_held() {
+    let home = Home::new("suspended");
+    endless(&home);
+    for signal in ["QUIT", "TSTP"] {
+        let mut backup = Running::start(home.command(&["backup"]));
+        backup.wait_for("archiving homeassistant");
+        assert_eq!(home.state("homeassistant"), "paused");
+        backup.end(signal);
+        assert_eq!(backup.code(), 130, "{signal}");
+        assert_eq!(home.state("homeassistant"), "running", "{signal}");
+    }
+}

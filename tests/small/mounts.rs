@@ -190,3 +190,17 @@ fn a_container_that_is_not_wanted_is_left_alone() {
     let metrics = home.name("metrics");
     assert!(plan.list("containers").iter().all(|it| it["name"] != metrics), "{}", plan.0);
 }
+
+#[test]
+fn two_ways_to_one_folder_are_one_mount() {
+    let home = Home::new("two-ways");
+    let real = home.bench.folder("common");
+    let link = home.bench.path().join("link");
+    std::os::unix::fs::symlink(&real, &link).expect("a link");
+    home.write("common/file", "once");
+    home.run("first", &["--volume", &bind(&real, "/data")], IMAGE, &[]);
+    let second = home.run("second", &["--volume", &bind(&link, "/data")], IMAGE, &[]);
+    let plan = Plan::of(&home);
+    assert_eq!(plan.items(), ["homeassistant", "first"]);
+    assert_eq!(plan.why(&second, "/data"), "shared with first, where it is backed up");
+}

@@ -121,6 +121,7 @@ fn container(name: &str, image: &str) -> Container {
         addresses: Vec::new(),
         joined_network: None,
         stop_timeout: None,
+        auto_remove: false,
     }
 }
 
@@ -238,4 +239,16 @@ fn a_second_run_is_told_that_the_first_is_busy() {
     // The lock is gone with who had it.
     fs::remove_file(home.config().join("zz-endless")).expect("it is there");
     home.backup(&[]);
+}
+
+#[test]
+fn a_configuration_that_would_be_lost_is_told_with_its_reason() {
+    let home = Home::empty("memory");
+    let name = home.run_homeassistant(&["--tmpfs", "/config"]);
+    let store = home.bench.folder("store").display().to_string();
+    let run = home.hearthkeep(&["--store", &store, "backup"]).ends(1);
+    let error = run.error();
+    assert!(error.contains(&name) && error.contains("/config cannot be backed up"), "{error}");
+    assert!(error.contains("memory, gone with the container anyway"), "{error}");
+    assert_eq!(fs::read_dir(&store).expect("the store").count(), 0);
 }

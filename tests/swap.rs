@@ -1,0 +1,262 @@
+//! The exchange of a mount's content and its way back, and archives that mean harm. These need no
+//! engine, only folders.
+
+use std::collections::{BTreeMap, HashSet};
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use hearthkeep::archive::{self, Archive, Target};
+use hearthkeep::model::Item;
+use hearthkeep::monitor::Quiet;
+use hearthkeep::swap::Staging;
+use tokio_util::sync::CancellationToken;
+
+/// Files by path, folders with a slash at the end.
+fn tree(folder: &Path) -> BTreeMap<String, String> {
+    let mut found = BTreeMap::new();
+    collect(folder, folder, &mut found);
+    found
+}
+
+fn collect(top: &Path, folder: &Path, found: &mut BTreeMap<String, String>) {
+    for entry in fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        let name = path.strip_prefix(top).expect("below").display().to_string();
+        if path.is_dir() && !path.is_symlink() {
+            found.insert(format!("{name}/"), String::new());
+            collect(top, &path, found);
+        } else {
+            found.insert(name, fs::read_to_string(&path).expect("a text"));
+        }
+    }
+}
+
+fn plant(folder: &Path, files: &[(&str, &str)]) {
+    for (name, content) in files {
+        let path = folder.join(name);
+        fs::create_dir_all(path.parent().expect("a parent")).expect("a folder");
+        fs::File::create(path).and_then(|mut it| it.write_all(content.as_bytes())).expect("a file");
+    }
+}
+
+/// A mount with old content and the new content staged beside it.
+struct Mount {
+    folder: tempfile::TempDir,
+    staging: Staging,
+}
+
+impl Mount {
+    fn new(old: &[(&str, &str)], new: &[(&str, &str)]) -> Mount {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        plant(folder.path(), old);
+        let staging = Staging::create(folder.path()).expect("a staging folder");
+        plant(&staging.folder().join(archive::ROOT), new);
+        Mount { folder, staging }
+    }
+}
+
+fn keep(paths: &[&str]) -> HashSet<PathBuf> {
+    paths.iter().map(PathBuf::from).collect()
+}
+
+const OLD: [(&str, &str); 5] = [
+    ("configuration.yaml", "old"),
+    ("home.db", "old"),
+    ("gone/deep/file", "old"),
+    ("backups/one.tar", "kept"),
+    ("www/timelapse/1.jpg", "kept"),
+];
+
+const NEW: [(&str, &str); 4] = [
+    ("configuration.yaml", "new"),
+    ("home.db", "new"),
+    ("home.db-wal", "new"),
+    ("www/index.html", "new"),
+];
+
+#[test]
+fn what_stays_stays_and_the_rest_is_exchanged() {
+    let mount = Mount::new(&OLD, &NEW);
+    let mut exchange = mount.staging.exchange(&keep(&["backups", "www/timelapse"]));
+    exchange.forward().expect("an exchange");
+    let staged = mount.staging.folder().to_owned();
+    assert_eq!(fs::read_to_string(staged.join("old/home.db")).expect("it waits"), "old");
+    let Mount { folder, staging } = mount;
+    staging.remove().expect("removed");
+    let wanted = [
+        ("backups/", ""),
+        ("backups/one.tar", "kept"),
+        ("configuration.yaml", "new"),
+        ("home.db", "new"),
+        ("home.db-wal", "new"),
+        ("www/", ""),
+        ("www/index.html", "new"),
+        ("www/timelapse/", ""),
+        ("www/timelapse/1.jpg", "kept"),
+    ];
+    let wanted = wanted.map(|(name, content)| (name.to_owned(), content.to_owned())).into();
+    assert_eq!(tree(folder.path()), wanted);
+}
+
+#[test]
+fn the_way_back_does_not_depend_on_what_the_restored_home_did() {
+    let Mount { folder, staging } = Mount::new(&OLD, &NEW);
+    let mut before = tree(folder.path());
+    before.retain(|name, _| !name.starts_with(".hearthkeep"));
+    let mut exchange = staging.exchange(&keep(&["backups", "www/timelapse"]));
+    exchange.forward().expect("an exchange");
+    // A clean stop removes the log, a start makes files, and a folder that only the old home had.
+    fs::remove_file(folder.path().join("home.db-wal")).expect("removed");
+    plant(folder.path(), &[("home.db-journal", "x"), ("gone/other", "x"), ("www/new", "x")]);
+    exchange.back().expect("the way back");
+    staging.discard().expect("no old content is left in the staging folder");
+    assert_eq!(tree(folder.path()), before);
+}
+
+#[test]
+fn an_exchange_that_fails_changes_nothing() {
+    let Mount { folder, staging } = Mount::new(&OLD, &[("configuration.yaml", "new")]);
+    let before = tree(folder.path());
+    let root = staging.folder().join(archive::ROOT);
+    fs::remove_dir_all(&root).expect("removed");
+    let victim = tempfile::tempdir().expect("a temporary folder");
+    plant(victim.path(), &[("precious", "theirs")]);
+    symlink(victim.path(), &root).expect("a link");
+    let said = staging.exchange(&keep(&[])).forward().expect_err("a link").to_string();
+    assert!(said.contains("is a link"), "{said}");
+    fs::remove_file(&root).expect("removed");
+    fs::create_dir(&root).expect("a folder");
+    plant(&root, &[("configuration.yaml", "new")]);
+    assert_eq!(tree(folder.path()), before);
+    assert_eq!(tree(victim.path()).len(), 1);
+}
+
+#[test]
+fn old_content_is_never_discarded() {
+    let Mount { folder, staging } = Mount::new(&OLD, &NEW);
+    staging.exchange(&keep(&[])).forward().expect("an exchange");
+    let waiting = staging.folder().join("old/home.db");
+    let said = staging.discard().expect_err("old content").to_string();
+    assert!(said.contains("nothing else has it"), "{said}");
+    assert!(waiting.is_file());
+    let said = Staging::create(folder.path()).expect_err("still there").to_string();
+    assert!(said.contains("interrupted restore"), "{said}");
+}
+
+#[test]
+fn a_file_mount_is_exchanged_and_taken_back() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    plant(folder.path(), &[("one.conf", "old"), ("other.conf", "other")]);
+    let target = folder.path().join("one.conf");
+    let staging = Staging::create(&target).expect("a staging folder");
+    plant(staging.folder(), &[(archive::ROOT, "new")]);
+    let mut exchange = staging.exchange(&keep(&[]));
+    exchange.forward().expect("an exchange");
+    assert_eq!(fs::read_to_string(&target).expect("a file"), "new");
+    exchange.back().expect("the way back");
+    staging.discard().expect("nothing is left in it");
+    assert_eq!(tree(folder.path()).len(), 2);
+    assert_eq!(fs::read_to_string(&target).expect("a file"), "old");
+}
+
+/// Another file system, mounted for a while.
+struct Mounted(PathBuf);
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(&self.0).output();
+    }
+}
+
+#[test]
+fn another_file_system_inside_a_mount_is_left_alone() {
+    let old = [("nas/readme", "covered"), ("a", "old")];
+    let Mount { folder, staging } = Mount::new(&old, &[("a", "new"), ("nas/below", "no")]);
+    let nas = Mounted(folder.path().join("nas"));
+    let mount = Command::new("mount").args(["-t", "tmpfs", "none"]).arg(&nas.0).output();
+    assert!(mount.expect("mount runs").status.success(), "these tests need root");
+    plant(&nas.0, &[("film", "theirs")]);
+    let mut exchange = staging.exchange(&keep(&[]));
+    exchange.forward().expect("an exchange");
+    assert_eq!(fs::read_to_string(folder.path().join("a")).expect("a file"), "new");
+    assert_eq!(fs::read_to_string(nas.0.join("film")).expect("a file"), "theirs");
+    exchange.back().expect("the way back");
+    assert_eq!(fs::read_to_string(folder.path().join("a")).expect("a file"), "old");
+    assert_eq!(tree(&nas.0).len(), 1);
+}
+
+/// A backup whose Home Assistant part has these entries.
+fn hostile(path: &Path, entries: impl FnOnce(&mut tar::Builder<GzEncoder<Vec<u8>>>)) -> Archive {
+    let gzip = GzEncoder::new(Vec::new(), Compression::fast());
+    let mut inner = tar::Builder::new(gzip);
+    entries(&mut inner);
+    let inner = inner.into_inner().and_then(GzEncoder::finish).expect("an inner tar");
+    let json = br#"{"slug":"bad","name":"n","date":"2026-01-01","type":"partial","version":2,
+        "compressed":true,"homeassistant":{"version":"2026.1.0"}}"#;
+    let mut outer = tar::Builder::new(fs::File::create(path).expect("a file"));
+    for (name, content) in [("./backup.json", &json[..]), ("homeassistant.tar.gz", &inner)] {
+        let mut header = tar::Header::new_ustar();
+        header.set_size(content.len() as u64);
+        header.set_mode(0o644);
+        outer.append_data(&mut header, name, content).expect("a member");
+    }
+    outer.finish().expect("an outer tar");
+    Archive::open(path).expect("a backup")
+}
+
+fn raw_entry(name: &[u8], kind: tar::EntryType, link: &str) -> tar::Header {
+    let mut header = tar::Header::new_ustar();
+    header.as_old_mut().name[..name.len()].copy_from_slice(name);
+    header.set_entry_type(kind);
+    header.set_size(0);
+    header.set_mode(0o644);
+    header.set_mtime(0);
+    header.set_uid(0);
+    header.set_gid(0);
+    header.as_old_mut().linkname[..link.len()].copy_from_slice(link.as_bytes());
+    header.set_cksum();
+    header
+}
+
+#[test]
+fn hostile_entries_stay_inside_and_are_told() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let victim = folder.path().join("victim");
+    fs::create_dir(&victim).expect("a folder");
+    plant(&victim, &[("precious", "theirs")]);
+    let to = victim.display().to_string();
+    let link = tar::EntryType::Symlink;
+    let cases: [(&str, Vec<tar::Header>); 4] = [
+        ("a link in place of a mount", vec![raw_entry(b"data", link, &to)]),
+        ("leads out", vec![raw_entry(b"data/../../victim/x", tar::EntryType::Regular, "")]),
+        ("leads out", vec![raw_entry(b"/victim", tar::EntryType::Regular, "")]),
+        (
+            "not a folder",
+            vec![
+                raw_entry(b"data/way", link, &to),
+                raw_entry(b"data/way/x", tar::EntryType::Regular, ""),
+            ],
+        ),
+    ];
+    for (n, (wanted, headers)) in cases.into_iter().enumerate() {
+        let archive = hostile(&folder.path().join(format!("{n}.tar")), |inner| {
+            for header in &headers {
+                inner.append(header, &[][..]).expect("an entry");
+            }
+        });
+        let staging = folder.path().join(format!("staging-{n}"));
+        fs::create_dir(&staging).expect("a folder");
+        let target = Target { prefix: "data".to_owned(), staging };
+        let member = archive.member_of(&Item::HomeAssistant).expect("a member");
+        let cancel = CancellationToken::new();
+        let err = archive::extract(&archive, member, &[target], &cancel, &Quiet)
+            .expect_err("a hostile entry");
+        assert!(format!("{err:#}").contains(wanted), "{n}: {err:#}");
+        assert_eq!(tree(&victim).len(), 1, "{n}");
+    }
+}
