@@ -107,6 +107,7 @@ pub async fn run(
     );
     let draft = reserve(&prepared, &metadata).await?;
     let content_bytes = prepared.bytes();
+    let mut warnings = prepared.plan.warnings.clone();
 
     signals::check(cancel)?;
     hands.monitor.step("holding the containers", 0);
@@ -120,6 +121,7 @@ pub async fn run(
     stayed?;
 
     let path = verify(hands, draft, &written, cancel).await?;
+    warnings.extend(written.warnings);
     Ok(Report {
         slug: written.metadata.slug,
         name: written.metadata.name,
@@ -129,7 +131,7 @@ pub async fn run(
         duration_seconds: begin.elapsed().as_secs_f64(),
         longest_hold_seconds: quiesce::longest(&containers),
         containers,
-        warnings: written.warnings,
+        warnings,
     })
 }
 

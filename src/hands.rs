@@ -33,14 +33,10 @@ impl Hands {
         if let Some(store) = &self.store {
             return Ok(store.clone());
         }
-        let config = home
-            .homeassistant
-            .mounts
-            .iter()
-            .find(|it| it.destination == std::path::Path::new("/config"))
-            .with_context(|| {
-                format!("{} has nothing mounted at /config", home.homeassistant.name)
-            })?;
+        let homeassistant = &home.homeassistant;
+        let config = homeassistant
+            .mounted_at("/config")
+            .with_context(|| format!("{} has nothing mounted at /config", homeassistant.name))?;
         let local = reach.local(&config.source).with_context(|| {
             format!("{} is out of reach: name a store with --store", config.source.display())
         })?;

@@ -1,7 +1,7 @@
 //! The story of a restore, top to bottom.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -241,8 +241,7 @@ async fn answers(plan: &RestorePlan, reach: &Reach) -> anyhow::Result<bool> {
 
 /// The port in Home Assistant's configuration, as it lies in its mount now.
 async fn port(plan: &RestorePlan, reach: &Reach) -> anyhow::Result<u16> {
-    let mut mounts = plan.home.homeassistant.mounts.iter();
-    let config = mounts.find(|it| it.destination == Path::new("/config"));
+    let config = plan.home.homeassistant.mounted_at("/config");
     let folder = config.and_then(|it| reach.local(&it.source));
     island("reading the port", move || {
         let configuration = folder.and_then(|it| swap::configuration(&it));
@@ -263,7 +262,7 @@ async fn roll_back(
     let name = &plan.home.homeassistant.name;
     let log = hands.engine.log_tail(name, LOG_LINES).await.unwrap_or_default();
     let holds: Vec<Hold> = plan.stops.iter().chain(&plan.start_too).cloned().collect();
-    let held = match quiesce::hold(&hands.engine, &holds).await {
+    let held = match quiesce::stop_what_is_there(&hands.engine, &holds).await {
         Ok(held) => held,
         Err(err) => {
             return err.context(format!(

@@ -26,6 +26,7 @@ pub(super) async fn run(face: &Face, args: Selection) -> anyhow::Result<Exit> {
     let prepared = backup::prepare(&hands, &face.pick(), &args.into()).await?;
     let view = view(&prepared);
     face.out.print(&view, || text(&view));
+    face.out.warnings(&view.warnings);
     Ok(Exit::Done)
 }
 
@@ -42,6 +43,7 @@ struct View {
     items: Vec<Item>,
     containers: Vec<Container>,
     left_out: Vec<LeftOut>,
+    warnings: Vec<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -101,6 +103,7 @@ fn view(prepared: &Prepared) -> View {
                 why: it.why.clone(),
             })
             .collect(),
+        warnings: plan.warnings.clone(),
     }
 }
 

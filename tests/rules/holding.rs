@@ -131,7 +131,9 @@ fn a_release_waits_for_an_engine_that_is_away() {
         let (simulator, engine) = world(&["a"]);
         let holds = [hold("a", How::Pause, State::Running)];
         let held = quiesce::hold(&engine, &holds).await.expect("held");
-        simulator.inject(Fault::Unreachable { at: 1 });
+        // Refused once, looked at, and then away.
+        simulator.inject(refuse("unpause", "a", true));
+        simulator.inject(Fault::Unreachable { at: 3 });
         let back = async {
             sleep(Duration::from_mins(20)).await;
             simulator.mend();

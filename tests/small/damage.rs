@@ -145,10 +145,12 @@ fn a_part_with_a_wrong_byte_is_named() {
     let was = look(&home.config());
     let started = home.started("homeassistant");
     for (_, part) in parts(&path) {
-        // In the middle, in the checksum at the end, and in the length behind that.
-        for at in [part.size / 2, part.size - 7, part.size - 3] {
+        // In the middle, in the checksum at the end, and in the length behind that. A single bit
+        // in the middle may fall on a code that a small part does not use, and change nothing.
+        for (at, n_bytes) in [(part.size / 2, 8), (part.size - 7, 1), (part.size - 3, 1)] {
             let mut bytes = bytes.clone();
-            bytes[(part.offset + at) as usize] ^= 0x10;
+            let begin = (part.offset + at) as usize;
+            bytes[begin..begin + n_bytes].iter_mut().for_each(|it| *it ^= 0xa5);
             let file = put(&home, "flipped.tar", &bytes);
             let verify = home.hearthkeep(&["verify", &file]).ends(14);
             assert!(verify.stdout.contains(&part.name), "{}", verify.stdout);
