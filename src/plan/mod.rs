@@ -6,8 +6,10 @@ mod hold;
 mod home;
 mod labels;
 mod mounts;
+mod parts;
 mod refused;
 mod restore;
+mod warnings;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

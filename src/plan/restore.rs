@@ -2,8 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use super::backup::{is_meant, plan_parts};
+use super::backup::is_meant;
 use super::hold::{self, containers_that};
+use super::parts::plan_parts;
 use super::{Facts, Hold, Home, How, Refused, labels};
 use crate::model::{Container, Contents, Item, Part, State, Tree};
 

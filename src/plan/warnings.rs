@@ -1,0 +1,33 @@
+//! What a person should know of a backup although it is made.
+
+use super::{Facts, Hold, Home, How, hold, home, mounts};
+use crate::model::{Container, Mount, Part, State};
+
+/// A sentence on each container that runs, may write what is backed up, and is not held although
+/// nobody asked for that.
+pub(super) fn writers(facts: &Facts, home: &Home, parts: &[Part], holds: &[Hold]) -> Vec<String> {
+    let is_restarting = |it: &&Hold| it.was == State::Restarting && it.how == How::Pause;
+    let restarting = holds.iter().filter(is_restarting).map(|it| {
+        format!(
+            "{} is restarted by the engine over and over and cannot be held: it may write while it is backed up",
+            it.name
+        )
+    });
+    let is_stranger = |it: &&Container| {
+        matches!(it.state, State::Running | State::Restarting)
+            && !home::is_us(it, facts)
+            && !home.containers().any(|ours| ours.id == it.id)
+    };
+    // A monitor of the whole host or a manager of all volumes says nothing about this home.
+    let writes =
+        |it: &&Mount| mounts::unwanted(it, facts).is_none() && hold::writes_into(it, parts);
+    let strangers = facts.containers.iter().filter(is_stranger).filter_map(|it| {
+        let mount = it.mounts.iter().find(writes)?;
+        Some(format!(
+            "{} does not belong to the home and is not held: it may write {} while that is backed up",
+            it.name,
+            mount.source.display()
+        ))
+    });
+    restarting.chain(strangers).collect()
+}
