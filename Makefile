@@ -18,4 +18,4 @@ check: ## What a change must pass besides the tests
 	cargo deny --locked check bans licenses sources
 
 bench: ## Compare with securetar and tar on a generated 1 GiB home
-	@benches/run
+	cargo bench --locked --bench archive -- $(BENCH)
