@@ -52,8 +52,7 @@ impl Draft {
             return Ok(());
         }
         let giving = || format!("giving {} its owner", self.draft.display());
-        let folder = self.path.parent().unwrap_or(Path::new("."));
-        let owner = fs::metadata(folder).with_context(giving)?;
+        let owner = fs::metadata(folder_of(&self.path)).with_context(giving)?;
         match std::os::unix::fs::fchown(&self.file, Some(owner.uid()), Some(owner.gid())) {
             // Some network shares let not even root give files away.
             Err(err) if err.kind() == std::io::ErrorKind::PermissionDenied => Ok(()),
@@ -104,7 +103,7 @@ impl Draft {
                 self.named = true;
             }
         }
-        sync_folder(self.path.parent().unwrap_or(Path::new(".")))?;
+        sync_folder(folder_of(&self.path))?;
         Ok(self.path.clone())
     }
 }
@@ -133,6 +132,11 @@ impl Write for &Draft {
 pub fn has_changed(err: &io::Error) -> bool {
     const CODES: [i32; 5] = [libc::ENOENT, libc::ENOTDIR, libc::ELOOP, libc::ENXIO, libc::ESTALE];
     err.raw_os_error().is_some_and(|it| CODES.contains(&it))
+}
+
+/// The folder of a file, also of one that is named without any.
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|it| !it.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// Brings the names of a folder to the disk.

@@ -1,7 +1,7 @@
 //! Which containers are a home, and what of them is backed up.
 
-use hearthkeep::model::{PartKind, State};
-use hearthkeep::plan::{self, BackupRequest, Facts, Pick, Refused};
+use hearthkeep::model::{Contents, Item, PartKind, State};
+use hearthkeep::plan::{self, BackupRequest, Facts, Pick, Refused, RestoreRequest};
 
 use super::facts::{
     container, facts, home_assistant, in_project, with_bind, with_label, with_volume,
@@ -192,4 +192,24 @@ fn items_are_picked_by_slug_by_container_and_by_short_name() {
     }
     let refused = plan("brokers").map(drop).expect_err("no such item").to_string();
     assert!(refused.contains("brokers") && refused.contains("core_mosquitto"), "{refused}");
+}
+
+#[test]
+fn what_the_table_leaves_out_stays_in_place_on_restore() {
+    let frigate = container("cameras", "ghcr.io/blakeblackshear/frigate:0.16.0");
+    let frigate = with_volume(with_volume(frigate, "/config"), "/media/frigate");
+    let facts = facts(vec![home_assistant("ha"), frigate]);
+    let home = plan::find(&facts, &Pick::default()).expect("there is a home");
+    let backup = plan::backup(&facts, home.clone(), &BackupRequest::default()).expect("a plan");
+    let part = backup.parts.iter().find(|it| it.item.to_string() == "ccab4aaf_frigate");
+    let recordings = "/media/frigate/**".to_owned();
+    assert!(part.expect("a part").exclude_kept.contains(&recordings));
+    // A file of the Supervisor says nothing of it.
+    let contents = Contents {
+        items: vec![Item::Companion("ccab4aaf_frigate".to_owned())],
+        ..Contents::default()
+    };
+    let plan = plan::restore(&facts, home, &contents, &RestoreRequest::default()).expect("a plan");
+    assert_eq!(plan.routes.len(), 2);
+    assert!(plan.routes.iter().all(|it| it.keep_globs.contains(&recordings)));
 }

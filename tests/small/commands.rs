@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use serde_json::Value;
 
 use crate::layout::{full_home, names};
+use crate::support::Run;
 use crate::support::home::Home;
 use crate::tree::{assert_same, look};
 
@@ -78,6 +79,11 @@ fn a_backup_goes_out_and_comes_in_again() {
     home.hearthkeep(&["export", &slug, &other]).ends(0);
     assert_eq!(fs::read(&other).expect("it is there"), bytes);
 
+    // A name without a folder is a file right here.
+    let here = home.command(&["export", &slug, "here.tar"]).current_dir(&out).output();
+    Run::from(here.expect("the program can be started")).ends(0);
+    assert_eq!(fs::read(out.join("here.tar")).expect("it is there"), bytes);
+
     let run = home.hearthkeep(&["import", &other]).ends(1);
     assert!(run.error().contains(&slug), "{}", run.error());
     assert_eq!(home.store(), std::slice::from_ref(&path));
@@ -91,6 +97,11 @@ fn a_backup_goes_out_and_comes_in_again() {
     // By the name of the file as well.
     let name = path.file_name().and_then(|it| it.to_str()).expect("a plain name");
     home.hearthkeep(&["show", name]).ends(0);
+    // A file in the very mount that is restored stays there.
+    let inside = home.config().join("mine.tar");
+    fs::copy(&path, &inside).expect("a copy");
+    home.hearthkeep(&["restore", &inside.display().to_string(), "--yes"]).ends(0);
+    assert_eq!(fs::read(&inside).expect("it is still there"), bytes);
 }
 
 #[test]
