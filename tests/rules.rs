@@ -1,8 +1,6 @@
 //! The rules and the holding, on facts and on the simulated engine: what cannot be made to happen
 //! on a real one at will.
 
-#[path = "rules/facts.rs"]
-mod facts;
 #[path = "rules/gates.rs"]
 mod gates;
 #[path = "rules/holding.rs"]
@@ -13,3 +11,7 @@ mod homes;
 mod stops;
 #[path = "rules/warnings.rs"]
 mod warnings;
+
+mod support;
+
+use self::support::facts;

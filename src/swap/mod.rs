@@ -1,8 +1,8 @@
 //! Restored content takes the place of the old, and can be taken back.
 //!
-//! Blocking. [`Staging`] is one mount's worth: extracted beside the target, exchanged by renames.
-//! [`Moves`] is all mounts of a restore. It knows nothing of containers: whoever calls it has
-//! stopped them.
+//! Blocking. [`Staging`] is one mount's worth, extracted beside the target; [`Exchange`] puts it in
+//! place by renames, and back; [`Moves`] is all mounts of a restore. It knows nothing of
+//! containers: whoever calls it has stopped them.
 
 mod exchange;
 mod moves;

@@ -5,11 +5,12 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::Command;
 
-use hearthkeep::model::{Container, Health, State};
-use hearthkeep::plan::{self, Facts, Pick, Refused};
+use hearthkeep::model::State;
+use hearthkeep::plan::{self, Pick, Refused};
 
 use crate::holds;
 use crate::signals::{Running, TERM};
+use crate::support::facts::{container, facts};
 use crate::support::home::Home;
 use crate::support::{Run, docker};
 use crate::tree::{assert_same, look};
@@ -107,31 +108,12 @@ fn of_two_homes_one_has_to_be_picked() {
     }
 }
 
-/// A container that has nothing but a name and an image.
-fn container(name: &str, image: &str) -> Container {
-    Container {
-        id: format!("{name:0>64}"),
-        name: name.to_owned(),
-        image: image.to_owned(),
-        labels: [].into(),
-        state: State::Running,
-        health: Health::None,
-        mounts: Vec::new(),
-        host_network: false,
-        addresses: Vec::new(),
-        joined_network: None,
-        stop_timeout: None,
-        auto_remove: false,
-    }
-}
-
 /// On an engine of one's own, which no test here has.
 #[test]
 fn none_and_several_homes_are_told_from_each_other() {
     let homeassistant = "ghcr.io/home-assistant/home-assistant:stable";
-    let with = |containers: &[(&str, &str)]| Facts {
-        containers: containers.iter().map(|(name, image)| container(name, image)).collect(),
-        ..Facts::default()
+    let with = |containers: &[(&str, &str)]| {
+        facts(containers.iter().map(|(name, image)| container(name, image)).collect())
     };
     let none = with(&[("web", "nginx"), ("broker", "eclipse-mosquitto")]);
     let found = plan::find(&none, &Pick::default());
