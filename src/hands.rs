@@ -1,6 +1,6 @@
 //! What a story needs to act: the engine, where to keep things, and whom to tell.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -19,11 +19,27 @@ pub struct Hands {
     pub state: PathBuf,
     /// Where backups are kept; without one, where Home Assistant itself keeps them.
     pub store: Option<PathBuf>,
+    /// Where copies of what changes are kept during a backup; without one, beside the backups or in
+    /// the state folder.
+    pub staging: Option<PathBuf>,
     /// Who watches.
     pub monitor: Arc<dyn Monitor>,
 }
 
 impl Hands {
+    /// The folders that may take copies of what changes, the best one first.
+    pub fn staging_folders(&self, store: &Path) -> Vec<PathBuf> {
+        match &self.staging {
+            Some(staging) => vec![staging.clone()],
+            // The store may not be there yet; the folder that it will be in is.
+            None => [Some(store), store.parent(), Some(&self.state)]
+                .into_iter()
+                .flatten()
+                .map(Path::to_owned)
+                .collect(),
+        }
+    }
+
     /// The folder of the store: the one that was set, else `backups` in Home Assistant's
     /// configuration.
     ///

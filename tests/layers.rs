@@ -55,7 +55,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("jiff", &["archive", "backup", "cli"]),
     ("bytesize", &["backup", "cli", "swap"]),
     ("tokio_util", &["*"]),
-    ("tokio", &["island", "engine", "quiesce", "gate", "cli"]),
+    ("tokio", &["island", "engine", "quiesce", "gate", "backup", "cli"]),
     ("futures_util", &["engine", "quiesce"]),
     ("async_trait", &["engine"]),
     ("bollard", &["engine"]),
@@ -65,6 +65,9 @@ const CRATES: &[(&str, &[&str])] = &[
     ("flate2", &["archive"]),
     ("sha1", &["archive"]),
     ("globset", &["capture"]),
+    ("rayon", &["capture"]),
+    ("rusqlite", &["capture"]),
+    ("tempfile", &["capture"]),
     ("nix", &["reach", "archive", "capture", "swap", "fsx", "cli"]),
     ("signal_hook", &["signals"]),
 ];

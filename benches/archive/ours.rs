@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use hearthkeep::archive::{self, Archive, Metadata, Target};
-use hearthkeep::capture::Source;
+use hearthkeep::capture::{Capture, Source};
 use hearthkeep::fsx::Draft;
 use hearthkeep::model::{Item, Part, PartKind, Tree};
 use hearthkeep::monitor::Quiet;
@@ -35,7 +35,9 @@ pub(crate) fn write(tree: &Path, file: &Path) -> anyhow::Result<()> {
     let store = tree.join("backups");
     let source = Source { part, roots: vec![tree.to_owned()], stops: Vec::new(), store };
     let draft = Draft::create(file)?;
-    let written = archive::write(&[source], metadata, &draft, &CancellationToken::new(), &Quiet)?;
+    let capture = Capture::look(vec![source])?;
+    let (never, cancel) = (|_, _| Ok(Vec::new()), CancellationToken::new());
+    let written = archive::write(&capture, metadata, &draft, &never, &cancel, &Quiet)?;
     anyhow::ensure!(written.warnings.is_empty(), "{}", written.warnings.join("; "));
     draft.name()?;
     Ok(())

@@ -12,7 +12,7 @@ use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, open, openat};
 use nix::sys::stat::{FchmodatFlags, Mode, UtimensatFlags, fchmodat, mkdirat, utimensat};
 use nix::sys::time::TimeSpec;
-use nix::unistd::{Gid, Uid, fchownat, linkat, symlinkat};
+use nix::unistd::{Gid, Uid, UnlinkatFlags, fchownat, linkat, symlinkat, unlinkat};
 
 /// Who, when and which bits of something that was made.
 #[derive(Debug, Clone, Copy)]
@@ -66,14 +66,23 @@ impl Below {
         }
     }
 
-    /// Makes a file out of `content`, with holes where it is zero.
+    /// Makes a file out of `content`, with holes where it is zero. The last one of a name counts: it
+    /// takes the place of an earlier file or link.
     pub(super) fn file(&mut self, path: &Path, content: &mut dyn Read) -> anyhow::Result<()> {
         let mut piece = std::mem::take(&mut self.piece);
         let flags =
             OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_WRONLY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         let (parent, name) = self.parent(path)?;
-        let file = openat(parent, name, flags, Mode::S_IRUSR | Mode::S_IWUSR)
-            .context("making the file")?;
+        let make = || openat(parent, name, flags, Mode::S_IRUSR | Mode::S_IWUSR);
+        let made = match make() {
+            Err(Errno::EEXIST) => {
+                unlinkat(parent, name, UnlinkatFlags::NoRemoveDir)
+                    .context("something else is already in its place")?;
+                make()
+            }
+            made => made,
+        };
+        let file = made.context("making the file")?;
         let written = copy_with_holes(content, File::from(file), &mut piece);
         self.piece = piece;
         written

@@ -4,11 +4,11 @@
 //! that PAX cannot carry (not UTF-8, or with a line break, which some readers take for the end of
 //! a record) go into GNU's long-name entries, which are plain bytes.
 
-use std::fs::Metadata;
 use std::io::Write;
-use std::os::unix::fs::MetadataExt;
 
 use tar::{EntryType, Header};
+
+use crate::capture::Stat;
 
 /// tar's unit: every header is one block, every content is filled up to one.
 pub(super) const BLOCK: u64 = 512;
@@ -39,13 +39,13 @@ pub(super) struct Attributes {
     pub(super) mtime: (i64, i64),
 }
 
-impl From<&Metadata> for Attributes {
-    fn from(metadata: &Metadata) -> Attributes {
+impl From<&Stat> for Attributes {
+    fn from(stat: &Stat) -> Attributes {
         Attributes {
-            mode: metadata.mode() & 0o7777,
-            uid: metadata.uid().into(),
-            gid: metadata.gid().into(),
-            mtime: (metadata.mtime(), metadata.mtime_nsec()),
+            mode: stat.mode & 0o7777,
+            uid: stat.uid.into(),
+            gid: stat.gid.into(),
+            mtime: stat.mtime,
         }
     }
 }

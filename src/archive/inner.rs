@@ -1,21 +1,19 @@
 //! Writing one inner tar: the files of a part as a stream.
 
 use std::collections::HashMap;
-use std::fs::{self, File, Metadata, OpenOptions};
-use std::io::{ErrorKind, Read, Write};
+use std::ffi::OsStr;
+use std::io::{ErrorKind, Write};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 use anyhow::Context;
+use tokio_util::sync::CancellationToken;
 
 use super::entry::{Attributes, Kind, header, padding};
-use crate::capture::{self, Found, Source};
-use crate::fsx;
+use crate::capture::{self, Capture, Found, Reading, Retaken, Stat, What};
 use crate::model::PartKind;
 use crate::monitor::Monitor;
 use crate::signals;
-use tokio_util::sync::CancellationToken;
 
 /// Read in pieces of this size: large enough that the system calls do not count, small enough
 /// that a cancelled run ends at once.
@@ -24,40 +22,56 @@ const PIECE: usize = 256 * 1024;
 const DATABASE: &[u8] = b"data/home-assistant_v2.db";
 const DATABASE_LOG: &[u8] = b"data/home-assistant_v2.db-wal";
 
-/// Writes the inner tar of a part to `out`, end blocks included, and says what was not as
+/// How files are taken again that were written in place since the hold: given the part and their
+/// names in its tar.
+pub type Again<'a> = &'a dyn Fn(usize, Vec<Vec<u8>>) -> anyhow::Result<Vec<Retaken>>;
+
+/// Writes the inner tar of the n-th part to `out`, end blocks included, and says what was not as
 /// expected.
 pub(super) fn write_part(
-    source: &Source,
+    capture: &Capture,
+    part: usize,
+    kind: &PartKind,
     out: &mut dyn Write,
+    again: Again<'_>,
     cancel: &CancellationToken,
     monitor: &dyn Monitor,
 ) -> anyhow::Result<Vec<String>> {
     let mut writer = InnerWriter {
+        capture,
         out,
         cancel,
         monitor,
         linked: HashMap::new(),
-        warnings: Vec::new(),
+        late: Vec::new(),
+        warnings: capture.warnings(part).to_vec(),
         piece: vec![0; PIECE],
         database: None,
         has_database_log: false,
     };
-    if let PartKind::Addon { json, .. } = &source.part.kind {
+    if let PartKind::Addon { json, .. } = kind {
         writer.addon_head(json)?;
     }
-    let mut warnings = Vec::new();
-    capture::walk(source, &mut warnings, &mut |found| writer.add(&found))?;
+    capture.visit(part, &mut |found| writer.add(found))?;
+    let late = std::mem::take(&mut writer.late);
+    if !late.is_empty() {
+        for retaken in again(part, late)? {
+            writer.retaken(&retaken)?;
+        }
+    }
     writer.finish()?;
-    warnings.append(&mut writer.warnings);
-    Ok(warnings)
+    Ok(writer.warnings)
 }
 
 struct InnerWriter<'a> {
+    capture: &'a Capture,
     out: &'a mut dyn Write,
     cancel: &'a CancellationToken,
     monitor: &'a dyn Monitor,
     /// Device and inode of each file with further names → the name that it has in the tar.
     linked: HashMap<(u64, u64), Vec<u8>>,
+    /// Files that were written in place since the hold.
+    late: Vec<Vec<u8>>,
     warnings: Vec<String>,
     piece: Vec<u8>,
     database: Option<Attributes>,
@@ -76,39 +90,79 @@ impl InnerWriter<'_> {
         self.put(padding(text.len() as u64))
     }
 
-    fn add(&mut self, found: &Found) -> anyhow::Result<()> {
+    fn add(&mut self, found: &Found<'_>) -> anyhow::Result<()> {
         signals::check(self.cancel)?;
-        let name = if found.name.is_empty() { b"." } else { found.name.as_slice() };
-        let attributes = Attributes::from(&found.metadata);
-        let kind = found.metadata.file_type();
-        if kind.is_dir() {
-            self.put(&header(name, Kind::Folder, &attributes))
-        } else if kind.is_symlink() {
-            match fs::read_link(&found.path) {
-                Ok(target) => {
-                    let target = target.as_os_str().as_bytes();
-                    self.put(&header(name, Kind::Symlink(target), &attributes))
-                }
-                // Any other thing in the place of the link is invalid input.
-                Err(err) if fsx::has_changed(&err) || err.kind() == ErrorKind::InvalidInput => {
-                    self.vanished(&found.path)
-                }
-                Err(err) => Err(err).with_context(|| format!("reading {}", found.path.display())),
+        let name = if found.name.is_empty() { b"." } else { found.name };
+        let attributes = Attributes::from(found.stat);
+        match found.what {
+            What::Folder => self.put(&header(name, Kind::Folder, &attributes)),
+            What::Symlink(target) => {
+                self.put(&header(name, Kind::Symlink(target.as_bytes()), &attributes))
             }
-        } else {
-            self.file(name, found)
+            What::File(place) => self.found(name, found, place),
         }
     }
 
-    fn file(&mut self, name: &[u8], found: &Found) -> anyhow::Result<()> {
-        let Some((file, metadata)) = self.open(&found.path)? else { return Ok(()) };
-        let attributes = Attributes::from(&metadata);
-        let identity = (metadata.dev(), metadata.ino());
-        if metadata.nlink() > 1 {
-            if let Some(first) = self.linked.get(&identity) {
-                let header = header(name, Kind::HardLink(first), &attributes);
-                return self.put(&header);
+    fn found(
+        &mut self,
+        name: &[u8],
+        found: &Found<'_>,
+        place: capture::Where<'_>,
+    ) -> anyhow::Result<()> {
+        let path = found.path();
+        let Some(reading) = self.capture.read(found, place)? else {
+            return self.vanished(&path);
+        };
+        let stat = match &reading {
+            Reading::Copy(_) => *found.stat,
+            Reading::Open(_) if reading.stat()?.as_ref() != Some(found.stat) => {
+                self.late.push(name.to_vec());
+                return Ok(());
             }
+            Reading::Open(_) => *found.stat,
+            // Where it is read in its place, what counts is what it is now.
+            Reading::There(_) => match reading.stat()? {
+                Some(now) if now.is_file() => now,
+                _ => return self.vanished(&path),
+            },
+        };
+        self.file(name, &stat, &reading, &path)
+    }
+
+    /// A file that was taken again. Readers take the last entry of a name for the file.
+    fn retaken(&mut self, retaken: &Retaken) -> anyhow::Result<()> {
+        let Some(reading) = self.capture.reread(retaken) else { return Ok(()) };
+        // Never a link: the name may be that of an entry, which a link could not replace.
+        self.linked.clear();
+        let path = Path::new(OsStr::from_bytes(&retaken.name));
+        self.warnings.push(format!(
+            "{} was written after the hold, and is of a later moment than the rest",
+            path.display()
+        ));
+        self.file(&retaken.name, &retaken.stat, &reading, path)
+    }
+
+    fn file(
+        &mut self,
+        name: &[u8],
+        stat: &Stat,
+        reading: &Reading<'_>,
+        path: &Path,
+    ) -> anyhow::Result<()> {
+        let attributes = Attributes::from(stat);
+        let identity = (stat.device, stat.inode);
+        if let Some(first) = self.linked.get(&identity) {
+            let header = header(name, Kind::HardLink(first), &attributes);
+            return self.put(&header);
+        }
+        // Before anything is written: of a small file it is known then whether it is whole.
+        let n = self.read(reading, path, 0, stat.size)?;
+        let is_open = matches!(reading, Reading::Open(_));
+        if is_open && n as u64 == stat.size && reading.stat()? != Some(*stat) {
+            self.late.push(name.to_vec());
+            return Ok(());
+        }
+        if stat.links > 1 {
             self.linked.insert(identity, name.to_vec());
         }
         match name {
@@ -116,61 +170,80 @@ impl InnerWriter<'_> {
             DATABASE_LOG => self.has_database_log = true,
             _ => (),
         }
-        self.put(&header(name, Kind::File(metadata.len()), &attributes))?;
-        self.content(&file, &found.path, metadata.len())
+        self.put(&header(name, Kind::File(stat.size), &attributes))?;
+        self.content(reading, path, stat.size, n)?;
+        self.check_after(name, stat, reading, path)
     }
 
-    /// Opens a file without following a link that took its place, and without waiting for the
-    /// other end of a FIFO that did.
-    fn open(&mut self, path: &Path) -> anyhow::Result<Option<(File, Metadata)>> {
-        let flags = nix::libc::O_NOFOLLOW | nix::libc::O_NONBLOCK | nix::libc::O_CLOEXEC;
-        let file = match OpenOptions::new().read(true).custom_flags(flags).open(path) {
-            Ok(file) => file,
-            Err(err) if fsx::has_changed(&err) => {
-                self.vanished(path)?;
-                return Ok(None);
+    /// Notices what happened to a file while it was read.
+    fn check_after(
+        &mut self,
+        name: &[u8],
+        stat: &Stat,
+        reading: &Reading<'_>,
+        path: &Path,
+    ) -> anyhow::Result<()> {
+        let Some(now) = reading.stat()? else { return Ok(()) };
+        if matches!(reading, Reading::Open(_)) {
+            if now != *stat {
+                self.late.push(name.to_vec());
             }
-            Err(err) => return Err(err).with_context(|| format!("reading {}", path.display())),
-        };
-        let metadata = file.metadata().with_context(|| format!("reading {}", path.display()))?;
-        if !metadata.is_file() {
-            self.vanished(path)?;
-            return Ok(None);
-        }
-        Ok(Some((file, metadata)))
-    }
-
-    /// Copies exactly `size` bytes, as the header promised: a file that grows is cut, one that
-    /// shrinks is filled with zeros.
-    fn content(&mut self, mut file: &File, path: &Path, size: u64) -> anyhow::Result<()> {
-        let mut left = size;
-        while left > 0 {
-            signals::check(self.cancel)?;
-            let wanted = self.piece.len().min(usize::try_from(left).unwrap_or(usize::MAX));
-            let n = match file.read(&mut self.piece[..wanted]) {
-                Ok(0) => {
-                    self.warnings.push(format!(
-                        "{} shrank by {left} bytes while it was read; they are zeros in the backup",
-                        path.display()
-                    ));
-                    self.piece[..wanted].fill(0);
-                    return self.zeros(left).and_then(|()| self.put(padding(size)));
-                }
-                Ok(n) => n,
-                Err(err) if err.kind() == ErrorKind::Interrupted => continue,
-                Err(err) => return Err(err).with_context(|| format!("reading {}", path.display())),
-            };
-            self.out.write_all(&self.piece[..n])?;
-            self.monitor.advance(n as u64);
-            left -= n as u64;
-        }
-        let now = file.metadata().with_context(|| format!("reading {}", path.display()))?;
-        if now.len() > size {
+        } else if now.size > stat.size {
             self.warnings.push(format!(
                 "{} grew by {} bytes while it was read; they are not in the backup",
                 path.display(),
-                now.len() - size
+                now.size - stat.size
             ));
+        }
+        Ok(())
+    }
+
+    /// Reads the next piece of a file of `size` bytes; 0 bytes mean that it is shorter.
+    fn read(
+        &mut self,
+        reading: &Reading<'_>,
+        path: &Path,
+        offset: u64,
+        size: u64,
+    ) -> anyhow::Result<usize> {
+        signals::check(self.cancel)?;
+        let left = usize::try_from(size - offset).unwrap_or(usize::MAX);
+        let wanted = self.piece.len().min(left);
+        if wanted == 0 {
+            return Ok(0);
+        }
+        loop {
+            match reading.read_at(&mut self.piece[..wanted], offset) {
+                Err(err) if err.kind() == ErrorKind::Interrupted => (),
+                read => return read.with_context(|| format!("reading {}", path.display())),
+            }
+        }
+    }
+
+    /// Writes exactly `size` bytes, as the header promised, of which the first `n` are read
+    /// already: a file that grows is cut, one that shrinks is filled with zeros.
+    fn content(
+        &mut self,
+        reading: &Reading<'_>,
+        path: &Path,
+        size: u64,
+        mut n: usize,
+    ) -> anyhow::Result<()> {
+        let mut done = 0;
+        while done < size {
+            if n == 0 {
+                let left = size - done;
+                self.warnings.push(format!(
+                    "{} shrank by {left} bytes while it was read; they are zeros in the backup",
+                    path.display()
+                ));
+                self.zeros(left)?;
+                break;
+            }
+            self.out.write_all(&self.piece[..n])?;
+            self.monitor.advance(n as u64);
+            done += n as u64;
+            n = self.read(reading, path, done, size)?;
         }
         self.put(padding(size))
     }

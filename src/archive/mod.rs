@@ -14,6 +14,7 @@ mod open;
 mod verify;
 mod write;
 
+pub use inner::Again;
 pub use extract::{Extracted, ROOT, Target, extract};
 pub use metadata::{AddonRecord, HomeAssistantRecord, Metadata, slug};
 pub use open::{Archive, Member, OpenError};

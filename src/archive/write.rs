@@ -9,14 +9,15 @@ use flate2::{Compression, GzBuilder};
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
-use super::inner;
+use super::inner::{Again, write_part};
 use super::member::{MemberWriter, write_small};
 use super::metadata::Metadata;
-use crate::capture::Source;
+use crate::capture::Capture;
 use crate::fsx::Draft;
 use crate::monitor::Monitor;
 
-/// The containers stand still while the archive is written, so speed goes before size.
+/// Speed goes before size: a person waits for it, and where there is no room to copy what changes,
+/// the containers stand still until it is written.
 const LEVEL: Compression = Compression::new(1);
 
 /// A tar ends in two zero blocks and is filled up to its record size.
@@ -33,12 +34,13 @@ pub struct Written {
     pub warnings: Vec<String>,
 }
 
-/// Writes the backup of `sources` into a draft, which may still be on its way to the disk when it
+/// Writes what was captured into a draft, which may still be on its way to the disk when it
 /// returns. `metadata` comes from [`Metadata::new`] over the same parts.
 pub fn write(
-    sources: &[Source],
+    capture: &Capture,
     metadata: Metadata,
     draft: &Draft,
+    again: Again<'_>,
     cancel: &CancellationToken,
     monitor: &dyn Monitor,
 ) -> anyhow::Result<Written> {
@@ -46,13 +48,17 @@ pub fn write(
     let writing = || format!("writing {}", draft.draft_path().display());
     let now = Timestamp::now();
     let mut warnings = Vec::new();
-    for source in sources {
-        let member = source.part.member(metadata.compressed);
-        monitor.part(&source.part.item.to_string());
+    for (n, part) in capture.parts().enumerate() {
+        let member = part.member(metadata.compressed);
+        monitor.part(&part.item.to_string());
         let outer = MemberWriter::begin(file, &member, now).with_context(writing)?;
-        let found = write_member(source, &member, draft, &metadata, now, cancel, monitor)
-            .with_context(|| format!("archiving {}", source.part.item))?;
-        warnings.extend(found);
+        let mut inner =
+            |out: &mut dyn Write| write_part(capture, n, &part.kind, out, again, cancel, monitor);
+        let told = match metadata.compressed {
+            true => compressed(&member, draft, now, &mut inner),
+            false => plain(draft, &mut inner),
+        };
+        warnings.extend(told.with_context(|| format!("archiving {}", part.item))?);
         outer.end().with_context(writing)?;
     }
     // Last, as the Supervisor does it: a file that was cut short is then no backup.
@@ -83,30 +89,36 @@ impl Write for Output<'_> {
     }
 }
 
-fn write_member(
-    source: &Source,
+/// What writes the inner tar, and gives what it has to tell.
+type Inner<'a> = &'a mut dyn FnMut(&mut dyn Write) -> anyhow::Result<Vec<String>>;
+
+fn plain(draft: &Draft, inner: Inner<'_>) -> anyhow::Result<Vec<String>> {
+    let mut out = output(draft);
+    let told = inner(&mut out)?;
+    out.flush()?;
+    Ok(told)
+}
+
+/// One single gzip member: Python's stream readers stop after the first.
+fn compressed(
     member: &str,
     draft: &Draft,
-    metadata: &Metadata,
     now: Timestamp,
-    cancel: &CancellationToken,
-    monitor: &dyn Monitor,
+    inner: Inner<'_>,
 ) -> anyhow::Result<Vec<String>> {
-    let out = Output { file: draft.file(), path: draft.draft_path() };
-    let mut out = BufWriter::with_capacity(256 * 1024, out);
-    if !metadata.compressed {
-        let warnings = inner::write_part(source, &mut out, cancel, monitor)?;
-        out.flush()?;
-        return Ok(warnings);
-    }
-    // One single gzip member: Python's stream readers stop after the first.
+    let mut out = output(draft);
     let plain = member.replace(".tar.gz", ".tar").replace(".tgz", ".tar");
     let mut gzip = GzBuilder::new()
         .filename(plain)
         .mtime(u32::try_from(now.as_second()).unwrap_or(0))
         .write(&mut out, LEVEL);
-    let warnings = inner::write_part(source, &mut gzip, cancel, monitor)?;
+    let told = inner(&mut gzip)?;
     gzip.finish()?;
     out.flush()?;
-    Ok(warnings)
+    Ok(told)
+}
+
+fn output(draft: &Draft) -> BufWriter<Output<'_>> {
+    let out = Output { file: draft.file(), path: draft.draft_path() };
+    BufWriter::with_capacity(256 * 1024, out)
 }

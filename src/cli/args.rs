@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::Context;
-use clap::{Args as ClapArgs, Parser, Subcommand};
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 /// Backs up and restores a Home Assistant Container home, companions included.
 #[derive(Debug, Parser)]
@@ -32,6 +32,9 @@ pub(super) struct Common {
     /// Print no progress
     #[arg(long, short, global = true)]
     pub(super) quiet: bool,
+    /// The folder for copies of what changes during a backup [default: where there is room]
+    #[arg(long, global = true, value_name = "FOLDER", env = "HEARTHKEEP_STAGING")]
+    pub(super) staging: Option<PathBuf>,
     /// The folder of hearthkeep's own state
     #[arg(long, global = true, hide = true, value_name = "FOLDER", env = "HEARTHKEEP_STATE")]
     state: Option<PathBuf>,
@@ -95,6 +98,27 @@ pub(super) struct Selection {
     /// Do not compress
     #[arg(long)]
     pub(super) uncompressed: bool,
+    /// How long the containers may be held, once all of them stand still
+    #[arg(long, value_name = "SECONDS", default_value_t = 30.0, env = "HEARTHKEEP_MAX_HOLD", value_parser = seconds)]
+    pub(super) max_hold: f64,
+    /// What to do then: give up, or read the rest while they run
+    #[arg(long, value_enum, default_value = "fail", env = "HEARTHKEEP_ON_MAX_HOLD")]
+    pub(super) on_max_hold: OnMaxHold,
+}
+
+/// What to do when containers were held for as long as they may be.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(super) enum OnMaxHold {
+    Fail,
+    Continue,
+}
+
+fn seconds(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        // A day is more than any home can be held.
+        Ok(seconds) if (0.0..=86_400.0).contains(&seconds) => Ok(seconds),
+        _ => Err("a number of seconds, at most 86400".to_owned()),
+    }
 }
 
 #[derive(Debug, ClapArgs)]

@@ -101,6 +101,7 @@ impl Face {
             engine: Engine::connect().await?,
             state: self.common.state_folder()?,
             store: self.common.store.clone(),
+            staging: self.common.staging.clone(),
             monitor: self.monitor(),
         })
     }

@@ -1,13 +1,15 @@
 //! `hearthkeep plan` and `backup --dry-run`.
 
+use std::time::Duration;
+
 use serde::Serialize;
 
-use super::args::Selection;
+use super::args::{self, Selection};
 use super::render::{size, table};
 use super::{Exit, Face};
 use crate::backup::{self, Prepared};
 use crate::model::{PartKind, State};
-use crate::plan::{BackupRequest, How};
+use crate::plan::{BackupRequest, HoldLimit, How, OnMaxHold};
 
 impl From<Selection> for BackupRequest {
     fn from(selection: Selection) -> BackupRequest {
@@ -17,6 +19,13 @@ impl From<Selection> for BackupRequest {
             exclude: selection.exclude,
             no_database: selection.no_database,
             uncompressed: selection.uncompressed,
+            limit: HoldLimit {
+                longest: Duration::from_secs_f64(selection.max_hold),
+                then: match selection.on_max_hold {
+                    args::OnMaxHold::Fail => OnMaxHold::Fail,
+                    args::OnMaxHold::Continue => OnMaxHold::Continue,
+                },
+            },
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The plan of a backup: what is in it, who is held, and what is left out and why.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::parts::{Planned, all_parts};
 use super::{Facts, Hold, Home, Refused, hold, warnings};
@@ -19,6 +20,32 @@ pub struct BackupRequest {
     pub no_database: bool,
     /// Write the parts without compression.
     pub uncompressed: bool,
+    /// How long the containers may be held.
+    pub limit: HoldLimit,
+}
+
+/// How long containers may stand still, once all of them do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HoldLimit {
+    /// The limit.
+    pub longest: Duration,
+    /// What happens when it is reached.
+    pub then: OnMaxHold,
+}
+
+impl Default for HoldLimit {
+    fn default() -> HoldLimit {
+        HoldLimit { longest: Duration::from_secs(30), then: OnMaxHold::Fail }
+    }
+}
+
+/// What happens when containers were held for as long as they may be. They go on in any case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnMaxHold {
+    /// The backup fails.
+    Fail,
+    /// The rest is read while they run, and the report says so.
+    Continue,
 }
 
 /// What a backup will do.

@@ -14,7 +14,7 @@ mod warnings;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-pub use backup::{BackupPlan, BackupRequest, LeftOut, backup};
+pub use backup::{BackupPlan, BackupRequest, HoldLimit, LeftOut, OnMaxHold, backup};
 pub use hold::{Hold, How, start_order};
 pub use home::{Home, Pick, find};
 pub use refused::Refused;

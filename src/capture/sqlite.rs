@@ -1,0 +1,161 @@
+//! SQLite databases that are written all the time: a parked reader keeps the main file still.
+//!
+//! While a read transaction is open, no checkpoint goes past its mark. So once everything up to the
+//! mark is checkpointed, the main file does not change: the home goes on writing to the `-wal`, and
+//! the main file can be copied without haste. In the hold only the `-wal` is left to copy.
+//!
+//! Each connection here says first that it does not checkpoint when it closes. A program that opens
+//! and closes its own database file by other means (Home Assistant's backup does) loses its lock on
+//! it; an outside connection that closes in SQLite's usual way would then take itself for the last
+//! one, and remove the `-wal` under the program that still writes it.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::Context;
+use nix::sys::statfs::{FUSE_SUPER_MAGIC, NFS_SUPER_MAGIC, SMB_SUPER_MAGIC, fstatfs};
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags};
+
+/// How every SQLite database begins (sqlite.org, "Database File Format").
+const MAGIC: &[u8; 16] = b"SQLite format 3\0";
+
+/// Bytes 18 and 19 of a database with a write-ahead log.
+const WITH_LOG: [u8; 2] = [2, 2];
+
+/// For a lock that the home has for a moment.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// How often a checkpoint is asked for until it went all the way: other readers may be in front.
+const CHECKPOINTS: usize = 3;
+
+/// What a file is to SQLite.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Format {
+    /// No database.
+    None,
+    /// A database with a rollback journal.
+    Rollback,
+    /// A database with a write-ahead log.
+    Wal,
+}
+
+/// Looks at the first bytes of a file.
+pub(super) fn format(file: &File) -> io::Result<Format> {
+    let mut head = [0; 20];
+    match file.read_exact_at(&mut head, 0) {
+        Err(err) if err.kind() == io::ErrorKind::UnexpectedEof => return Ok(Format::None),
+        read => read?,
+    }
+    Ok(match head.starts_with(MAGIC) {
+        false => Format::None,
+        true if head[18..20] == WITH_LOG => Format::Wal,
+        true => Format::Rollback,
+    })
+}
+
+/// Whether SQLite keeps such a file beside a database, and rewrites it all the time.
+pub(super) fn is_log(name: &[u8]) -> bool {
+    [&b"-wal"[..], b"-journal"].iter().any(|it| name.len() > it.len() && name.ends_with(it))
+}
+
+/// Whether a file is called as databases and their logs mostly are.
+pub(super) fn is_named_so(name: &OsStr) -> bool {
+    let end = Path::new(name).extension().unwrap_or_default().as_encoded_bytes();
+    [&b"db"[..], b"sqlite", b"sqlite3"].iter().any(|it| end.starts_with(it))
+}
+
+/// A read transaction that stands still. The connection ends before the file is closed: closing
+/// any descriptor of a file drops all locks that this process has on it.
+#[derive(Debug)]
+pub(super) struct Reader {
+    _connection: Connection,
+    /// The main file.
+    pub(super) file: Arc<File>,
+    /// Further descriptors of it, which must not be closed before.
+    more: Mutex<Vec<File>>,
+}
+
+impl Reader {
+    /// Takes a further descriptor of the main file into keeping.
+    pub(super) fn keep(&self, file: File) {
+        self.more.lock().unwrap_or_else(PoisonError::into_inner).push(file);
+    }
+}
+
+/// Parks a reader in a database that is in use; nothing where it is not, where its file system is
+/// not of this machine, or where SQLite would have to make a file.
+///
+/// # Errors
+/// What SQLite says; the database is then copied in the hold like any other file.
+pub(super) fn park(path: &Path, file: File) -> (Arc<File>, anyhow::Result<Option<Reader>>) {
+    let file = Arc::new(file);
+    let reader = try_park(path, &file);
+    (file, reader)
+}
+
+fn try_park(path: &Path, file: &Arc<File>) -> anyhow::Result<Option<Reader>> {
+    if !is_in_use(path) || !is_local(file)? {
+        return Ok(None);
+    }
+    let reading = connect(path)?;
+    reading.execute_batch("BEGIN").context("beginning to read")?;
+    read_something(&reading)?;
+    let other = connect(path)?;
+    for _ in 0..CHECKPOINTS {
+        let (busy, in_log, moved) = other
+            .query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| {
+                Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?))
+            })
+            .context("writing its log back")?;
+        if busy == 0 && moved >= in_log {
+            break;
+        }
+    }
+    // Somebody may have put another file there since this one was opened.
+    let is_same = std::fs::metadata(path)?.ino() == file.metadata()?.ino();
+    Ok(is_same.then(|| Reader {
+        _connection: reading,
+        file: file.clone(),
+        more: Mutex::default(),
+    }))
+}
+
+/// Its log and the index of it are there, so nothing is made by opening it.
+fn is_in_use(path: &Path) -> bool {
+    ["-wal", "-shm"].iter().all(|end| {
+        let mut beside = path.as_os_str().to_owned();
+        beside.push(end);
+        PathBuf::from(beside).symlink_metadata().is_ok_and(|it| it.is_file())
+    })
+}
+
+/// The index of a log is memory that all programs share, which a network cannot give.
+fn is_local(file: &File) -> anyhow::Result<bool> {
+    let kind = fstatfs(file).context("looking at its file system")?.filesystem_type();
+    Ok(![NFS_SUPER_MAGIC, SMB_SUPER_MAGIC, FUSE_SUPER_MAGIC].contains(&kind))
+}
+
+fn connect(path: &Path) -> anyhow::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX
+        | OpenFlags::SQLITE_OPEN_NOFOLLOW;
+    let connection = Connection::open_with_flags(path, flags).context("opening it")?;
+    connection
+        .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)
+        .context("keeping its log")?;
+    connection.busy_timeout(PATIENCE).context("setting the patience")?;
+    Ok(connection)
+}
+
+/// Begins the read transaction for good, without reading what the database calls its tables: they
+/// are written by whoever can write the database.
+fn read_something(connection: &Connection) -> anyhow::Result<()> {
+    let version = connection.query_row("PRAGMA schema_version", [], |row| row.get::<_, i64>(0));
+    version.map(drop).context("reading it")
+}
