@@ -4,6 +4,8 @@
 //! Docker must run here and have the images of `tests/lab/images`, and the tests must run as root,
 //! since they start a daemon of their own.
 
+#[path = "stillness/chain.rs"]
+mod chain;
 #[path = "stillness/daemon.rs"]
 mod daemon;
 
