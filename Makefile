@@ -1,8 +1,8 @@
 # The two commands of the README, and what they are made of. `make help` lists them.
-.PHONY: help demo test check bench
+.PHONY: help demo test check bench bench-hold
 
 help: ## Show this
-	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' $(MAKEFILE_LIST) | expand -t 20
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' $(MAKEFILE_LIST) | expand -t 20
 
 demo: ## Back up the Home Assistant that runs here, or show a small one lost and brought back
 	@tests/lab/demo
@@ -19,3 +19,8 @@ check: ## What a change must pass besides the tests
 
 bench: ## Compare with securetar and tar on a generated 1 GiB home
 	cargo bench --locked --bench archive -- $(BENCH)
+
+bench-hold: ## Compare how long a home stands still with "stop, tar and gzip, start" (as root)
+	@tests/lab/prepare bench
+	@tests/lab/images homeassistant
+	cargo bench --locked --bench hold -- $(BENCH)

@@ -3,6 +3,8 @@
 
 #![allow(dead_code, reason = "each test binary uses its own share of this")]
 
+pub(crate) mod chain;
+pub(crate) mod daemon;
 pub(crate) mod facts;
 pub(crate) mod home;
 
