@@ -101,6 +101,7 @@ pub(crate) fn facts(name: &str) -> Container {
         joined_network: None,
         stop_timeout: Some(Duration::from_secs(1)),
         auto_remove: false,
+        variables: Vec::new(),
     }
 }
 
