@@ -39,7 +39,7 @@ pub(super) fn container(response: ContainerInspectResponse) -> Option<Container>
             .and_then(|it| u64::try_from(it).ok())
             .map(Duration::from_secs),
         auto_remove: host_config.auto_remove == Some(true),
-        variables: names(config.env.unwrap_or_default()),
+        variables: names(&config.env.unwrap_or_default()),
     })
 }
 
@@ -82,7 +82,7 @@ fn mount(point: MountPoint) -> Mount {
 }
 
 /// The names of variables alone: what passwords a container has is its own affair.
-fn names(environment: Vec<String>) -> Vec<String> {
+fn names(environment: &[String]) -> Vec<String> {
     let name = |it: &String| it.split('=').next().unwrap_or_default().to_owned();
     let mut names: Vec<String> = environment.iter().map(name).collect();
     names.sort();

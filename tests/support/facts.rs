@@ -70,5 +70,6 @@ pub(crate) fn facts(containers: Vec<Container>) -> Facts {
         versions: [].into(),
         own_container: None,
         engine_root: PathBuf::from("/var/lib/docker"),
+        is_podman: false,
     }
 }
