@@ -65,6 +65,11 @@ done 2>/dev/null
 /// What the client says once it holds the lock.
 const HAS_LOCK: &str = "hearthkeep has the lock";
 
+/// Asks whether it still does. A client may have come back by itself after it was thrown out, but
+/// then its variable is gone, as the lock is.
+const STILL: &str =
+    "SELECT IF(@hearthkeep = 1, 'hearthkeep has the lock', 'hearthkeep lost the lock');\n";
+
 /// Databases that are locked now.
 #[derive(Debug, Default)]
 pub struct Locked {
@@ -98,7 +103,7 @@ pub async fn lock(engine: &Engine, databases: &[Served], cancel: &CancellationTo
     for (served, outcome) in servers.into_iter().zip(locked) {
         match outcome {
             Ok(session) => all.locked.push((served.clone(), session)),
-            Err(error) => all.given.push(without_lock(served, &error)),
+            Err(error) => all.given.push(without_lock(served, &error.to_string())),
         }
     }
     all
@@ -119,7 +124,8 @@ async fn lock_one(engine: &Engine, served: &Served) -> Result<Session, Error> {
     let version = version.trim_start_matches("hearthkeep meets ");
     let how = locking(version);
     // Shorter than our patience: a client that waits for a lock does not see its input close.
-    let question = format!("SET SESSION lock_wait_timeout = 2; {how}; SELECT '{HAS_LOCK}';\n");
+    let question =
+        format!("SET lock_wait_timeout = 2, @hearthkeep = 1; {how}; SELECT '{HAS_LOCK}';\n");
     session.ask(&question, HAS_LOCK, PATIENCE).await?;
     Ok(session)
 }
@@ -138,23 +144,24 @@ fn locking(version: &str) -> &'static str {
 }
 
 async fn unlock_one((served, mut session): (Served, Session)) -> Consistency {
-    let stayed = session.ask(&format!("SELECT '{HAS_LOCK}';\n"), HAS_LOCK, ENTRY).await;
+    let answer = session.ask(STILL, "hearthkeep ", ENTRY).await;
     session.end().await;
-    match stayed {
-        Ok(_) => Consistency {
+    match answer {
+        Ok(line) if line == HAS_LOCK => Consistency {
             consistency: format!("{}: locked over the hold", served.database.name()),
             container: served.name,
             reason: None,
         },
-        Err(error) => without_lock(&served, &error),
+        Ok(line) => without_lock(&served, &line),
+        Err(error) => without_lock(&served, &error.to_string()),
     }
 }
 
-fn without_lock(served: &Served, error: &Error) -> Consistency {
+fn without_lock(served: &Served, reason: &str) -> Consistency {
     Consistency {
         container: served.name.clone(),
         consistency: plan::as_after_a_power_cut(served.database),
-        reason: Some(error.to_string().replace('\n', " ")),
+        reason: Some(reason.replace('\n', " ")),
     }
 }
 
