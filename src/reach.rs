@@ -169,6 +169,7 @@ mod tests {
             joined_network: joined.map(str::to_owned),
             stop_timeout: None,
             auto_remove: false,
+            variables: Vec::new(),
         }
     }
 

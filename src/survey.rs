@@ -31,7 +31,13 @@ pub async fn look(engine: &Engine) -> anyhow::Result<Survey> {
             Some(own) => (Reach::Container(own.mounts), Some(own.id), containers),
         };
         let versions = versions(&containers, &reach);
-        let facts = Facts { containers, versions, own_container, engine_root: about.root };
+        let facts = Facts {
+            containers,
+            versions,
+            own_container,
+            engine_root: about.root,
+            is_podman: about.is_podman,
+        };
         Ok(Survey { facts, reach })
     })
     .await

@@ -14,7 +14,7 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use hearthkeep::engine::Error;
+use hearthkeep::engine::{Command, Error};
 use hearthkeep::model::{Health, State};
 
 use self::lab::{DEADLINE, IMAGE, LABEL, Lab, Ways, mounts, tests_folder};
@@ -46,6 +46,12 @@ on_both! {
     has_addresses_unless_stopped
     does_not_know_what_does_not_exist
     reads_the_end_of_the_log
+    runs_a_command
+    gives_up_on_a_command
+    runs_nothing_in_what_stands_still
+    talks_to_a_client
+    hears_why_a_client_ended
+    gives_up_on_a_silent_client
 }
 
 async fn shows_a_container_as_it_is(lab: Lab) -> Outcome {
@@ -179,6 +185,8 @@ async fn does_not_know_what_does_not_exist(lab: Lab) -> Outcome {
             engine.stop(name, Some(DEADLINE)).await,
             engine.start(name).await,
             engine.log_tail(name, 1).await.map(drop),
+            engine.exec(name, &Command::shell("true"), DEADLINE).await.map(drop),
+            engine.session(name, &Command::shell("cat")).await.map(drop),
         ] {
             match answer {
                 Err(Error::NotFound { container }) => assert_eq!(container, name),
@@ -198,6 +206,76 @@ async fn reads_the_end_of_the_log(lab: Lab) -> Outcome {
     assert!(all.lines().count() > 1, "{all}");
     assert_eq!(home.engine.log_tail(&home.name, 1).await?.trim_end(), last);
     assert_eq!(home.engine.log_tail(&home.name, 0).await?, "");
+    Ok(())
+}
+
+async fn runs_a_command(lab: Lab) -> Outcome {
+    let home = lab.container(Ways::HasAShell).await;
+    let command = Command::shell("echo out; echo err >&2; exit 3");
+    let executed = home.engine.exec(&home.name, &command, DEADLINE).await?;
+    assert_eq!(executed.exit_code, 3);
+    // The order of two streams is nobody's promise.
+    let mut lines: Vec<&str> = executed.output.lines().collect();
+    lines.sort_unstable();
+    assert_eq!((lines, executed.cut), (vec!["err", "out"], false));
+    Ok(())
+}
+
+async fn gives_up_on_a_command(lab: Lab) -> Outcome {
+    let home = lab.container(Ways::HasAShell).await;
+    let since = Instant::now();
+    let command = Command::shell("sleep 1000");
+    let error = home.engine.exec(&home.name, &command, Duration::from_secs(1)).await;
+    let error = error.expect_err("it sleeps");
+    assert!(matches!(error, Error::TimedOut { .. }), "{error}");
+    assert!(since.elapsed() < DEADLINE);
+    home.is(State::Running).await
+}
+
+async fn runs_nothing_in_what_stands_still(lab: Lab) -> Outcome {
+    let home = lab.container(Ways::HasAShell).await;
+    for state in [State::Paused, State::Stopped] {
+        match state {
+            State::Paused => home.engine.pause(&home.name).await?,
+            _ => home.engine.stop(&home.name, None).await?,
+        }
+        let command = Command::shell("true");
+        for answer in [
+            home.engine.exec(&home.name, &command, DEADLINE).await.map(drop),
+            home.engine.session(&home.name, &command).await.map(drop),
+        ] {
+            let error = answer.expect_err("nothing can run there");
+            assert!(matches!(error, Error::Refused { .. }), "{error}");
+        }
+    }
+    Ok(())
+}
+
+async fn talks_to_a_client(lab: Lab) -> Outcome {
+    let home = lab.container(Ways::HasAShell).await;
+    let mut session = home.engine.session(&home.name, &Command::shell("exec /bin/sh")).await?;
+    for _ in 0..2 {
+        assert_eq!(session.ask("echo hello\n", "hell", DEADLINE).await?, "hello");
+    }
+    assert!(session.end().await, "it reads its input to the end");
+    Ok(())
+}
+
+async fn hears_why_a_client_ended(lab: Lab) -> Outcome {
+    let home = lab.container(Ways::HasAShell).await;
+    let mut session = home.engine.session(&home.name, &Command::shell("exec /bin/sh")).await?;
+    let error = session.ask("nonsense; exit\n", "hello", DEADLINE).await.expect_err("it ends");
+    assert!(matches!(error, Error::Refused { .. }), "{error}");
+    assert!(error.to_string().contains("nonsense: not found"), "{error}");
+    Ok(())
+}
+
+async fn gives_up_on_a_silent_client(lab: Lab) -> Outcome {
+    let home = lab.container(Ways::HasAShell).await;
+    let mut session = home.engine.session(&home.name, &Command::shell("cat; exit")).await?;
+    let error = session.ask("hello\n", "goodbye", Duration::from_secs(1)).await;
+    let error = error.expect_err("it only repeats");
+    assert!(matches!(error, Error::TimedOut { .. }), "{error}");
     Ok(())
 }
 

@@ -1,12 +1,16 @@
 //! The rules and the holding, on facts and on the simulated engine: what cannot be made to happen
 //! on a real one at will.
 
+#[path = "rules/databases.rs"]
+mod databases;
 #[path = "rules/gates.rs"]
 mod gates;
 #[path = "rules/holding.rs"]
 mod holding;
 #[path = "rules/homes.rs"]
 mod homes;
+#[path = "rules/hooks.rs"]
+mod hooks;
 #[path = "rules/stops.rs"]
 mod stops;
 #[path = "rules/warnings.rs"]

@@ -10,12 +10,16 @@ mod changing;
 mod commands;
 #[path = "small/damage.rs"]
 mod damage;
+#[path = "small/databases.rs"]
+mod databases;
 #[path = "small/disk.rs"]
 mod disk;
 #[path = "small/fidelity.rs"]
 mod fidelity;
 #[path = "small/holds.rs"]
 mod holds;
+#[path = "small/hooks.rs"]
+mod hooks;
 #[path = "small/layout.rs"]
 mod layout;
 #[path = "small/mounts.rs"]

@@ -9,7 +9,7 @@ use super::render::{size, table};
 use super::{Exit, Face};
 use crate::backup::{self, Prepared};
 use crate::model::{PartKind, State};
-use crate::plan::{BackupRequest, HoldLimit, How, OnMaxHold};
+use crate::plan::{BackupPlan, BackupRequest, HoldLimit, How, OnMaxHold};
 
 impl From<Selection> for BackupRequest {
     fn from(selection: Selection) -> BackupRequest {
@@ -81,6 +81,8 @@ struct Container {
     image: String,
     state: State,
     hold: How,
+    consistency: String,
+    hooks: Vec<&'static str>,
 }
 
 #[derive(Debug, Serialize)]
@@ -151,8 +153,17 @@ fn containers(prepared: &Prepared) -> Vec<Container> {
         image: it.image.clone(),
         state: it.state,
         hold: plan.holds.iter().find(|hold| hold.id == it.id).map_or(How::None, |it| it.how),
+        consistency: crate::plan::consistency(it, &plan.holds),
+        hooks: hooks(plan, &it.id),
     };
     plan.home.containers().map(container).collect()
+}
+
+/// Which hooks a container has. Their commands may hold secrets.
+fn hooks(plan: &BackupPlan, id: &str) -> Vec<&'static str> {
+    let Some(hooks) = plan.hooks.iter().find(|it| it.id == id) else { return Vec::new() };
+    let before = hooks.before.iter().map(|_| "before");
+    before.chain(hooks.after.iter().map(|_| "after")).collect()
 }
 
 fn text(view: &View) -> String {
@@ -182,7 +193,11 @@ fn text(view: &View) -> String {
             (How::None, State::Stopped) => "is stopped already",
             (How::None, _) => "goes on",
         };
-        vec![format!("  {}", it.name), how.to_owned(), it.image.clone()]
+        let hooks = match it.hooks.as_slice() {
+            [] => String::new(),
+            words => format!("; hooks: {}", words.join(" and ")),
+        };
+        vec![format!("  {}", it.name), format!("{how}{hooks}"), it.consistency.clone()]
     });
     text += &table(&rows.collect::<Vec<_>>());
     if !view.left_out.is_empty() {

@@ -3,9 +3,11 @@
 //! Pure rules: an image or a slug in, a row of the table and names out.
 
 mod addon;
+mod database;
 mod table;
 
 pub use addon::{Addon, addon_json};
+pub use database::Database;
 pub use table::{Known, TABLE};
 
 /// The row for an image, whatever its registry, tag and digest.

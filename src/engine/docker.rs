@@ -18,14 +18,14 @@ use futures_util::future::join_all;
 use tokio::net::UnixStream;
 use tokio::time::timeout;
 
-use super::{About, Backend, Error, facts};
+use super::{About, Backend, Command, Error, Executed, Session, facts};
 use crate::model::{Container, State};
 
 /// For an engine to say its version. It is quick even on a small machine that just boots.
 const GREETING: Duration = Duration::from_secs(30);
 
 /// For a call that should be short; Docker's own clients wait as long.
-const PATIENCE: Duration = Duration::from_mins(2);
+pub(super) const PATIENCE: Duration = Duration::from_mins(2);
 
 /// How long Docker gives a container to stop that does not say itself.
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
@@ -39,7 +39,7 @@ const BOLLARD_PATIENCE: u64 = 24 * 60 * 60;
 /// A connection to one engine.
 #[derive(Debug)]
 pub(super) struct Docker {
-    client: bollard::Docker,
+    pub(super) client: bollard::Docker,
     address: String,
 }
 
@@ -72,7 +72,7 @@ impl Docker {
     }
 
     /// Waits for an answer, and puts what goes wrong into our words.
-    async fn ask<T>(
+    pub(super) async fn ask<T>(
         &self,
         doing: &'static str,
         container: &str,
@@ -119,10 +119,14 @@ impl Backend for Docker {
         let doing = "asking the engine for its version";
         let version = self.ask(doing, "", PATIENCE, self.client.version()).await?;
         let info = self.ask(doing, "", PATIENCE, self.client.info()).await?;
+        // Podman answers in Docker's words, and names itself among its components.
+        let mut components = version.components.iter().flatten();
+        let is_podman = components.any(|it| it.name.contains("Podman"));
         Ok(About {
             version: version.version.unwrap_or_default(),
             api: self.client.client_version().to_string(),
             root: info.docker_root_dir.unwrap_or_default().into(),
+            is_podman,
         })
     }
 
@@ -215,6 +219,19 @@ impl Backend for Docker {
             Err(error) => Err(error),
         }
     }
+
+    async fn exec(
+        &self,
+        container: &str,
+        command: &Command,
+        timeout: Duration,
+    ) -> Result<Executed, Error> {
+        self.execute(container, command, timeout).await
+    }
+
+    async fn session(&self, container: &str, command: &Command) -> Result<Session, Error> {
+        self.open(container, command).await
+    }
 }
 
 /// Whether nothing has to be done for a container to go on. One between two restarts does so by
@@ -230,7 +247,7 @@ fn whole_seconds(timeout: Duration) -> i32 {
 }
 
 /// Refuses what no container can be called, since it becomes part of an address.
-fn is_reference(container: &str) -> Result<(), Error> {
+pub(super) fn is_reference(container: &str) -> Result<(), Error> {
     let allowed = |it: u8| it.is_ascii_alphanumeric() || b"_.-".contains(&it);
     let begins_well = container.bytes().next().is_some_and(|it| it.is_ascii_alphanumeric());
     match begins_well && container.bytes().all(allowed) {

@@ -1,5 +1,7 @@
 //! What callers branch on when an engine does not do as asked.
 
+use std::time::Duration;
+
 /// Why the engine did not do as asked.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -27,9 +29,26 @@ pub enum Error {
         /// The engine's own words.
         message: String,
     },
+    /// A command inside a container went on for longer than it may.
+    #[error("{}: no end within {} s{}", deed(.doing, .container), .after.as_secs(), quoted(.said))]
+    TimedOut {
+        /// What was being done.
+        doing: &'static str,
+        /// In which container.
+        container: String,
+        /// How long it was waited for.
+        after: Duration,
+        /// The end of what it printed until then.
+        said: String,
+    },
 }
 
 /// `pausing homeassistant`; `listing containers`, which concerns none.
 fn deed(doing: &str, container: &str) -> String {
     format!("{doing} {container}").trim_end().to_owned()
+}
+
+/// The last line of what was said, where anything was.
+fn quoted(said: &str) -> String {
+    said.trim().lines().last().map(|it| format!("; it said: {it}")).unwrap_or_default()
 }

@@ -39,6 +39,7 @@ pub(super) fn container(response: ContainerInspectResponse) -> Option<Container>
             .and_then(|it| u64::try_from(it).ok())
             .map(Duration::from_secs),
         auto_remove: host_config.auto_remove == Some(true),
+        variables: names(&config.env.unwrap_or_default()),
     })
 }
 
@@ -78,6 +79,15 @@ fn mount(point: MountPoint) -> Mount {
         destination: point.destination.unwrap_or_default().into(),
         writable: point.rw.unwrap_or(true),
     }
+}
+
+/// The names of variables alone: what passwords a container has is its own affair.
+fn names(environment: &[String]) -> Vec<String> {
+    let name = |it: &String| it.split('=').next().unwrap_or_default().to_owned();
+    let mut names: Vec<String> = environment.iter().map(name).collect();
+    names.sort();
+    names.dedup();
+    names
 }
 
 /// `--tmpfs` and Compose's `tmpfs:` do not appear among the mounts.

@@ -6,7 +6,9 @@
 
 mod docker;
 mod error;
+mod exec;
 mod facts;
+mod script;
 mod simulator;
 
 use std::path::PathBuf;
@@ -16,6 +18,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 pub use self::error::Error;
+pub use self::exec::{Command, Executed, Session};
+pub use self::script::Script;
 pub use self::simulator::{Fault, Simulator};
 use crate::model::Container;
 
@@ -34,6 +38,8 @@ pub struct About {
     pub api: String,
     /// Where the engine keeps volumes and images on its host, such as `/var/lib/docker`.
     pub root: PathBuf,
+    /// Whether it is Podman, which speaks as Docker does.
+    pub is_podman: bool,
 }
 
 impl Engine {
@@ -105,6 +111,26 @@ impl Engine {
     pub async fn log_tail(&self, container: &str, lines: usize) -> Result<String, Error> {
         self.backend.log_tail(container, lines).await
     }
+
+    /// Runs a command inside a running container, and waits for its end. Of what it prints, on
+    /// both streams, the end is kept.
+    ///
+    /// # Errors
+    /// [`Error::TimedOut`] where it has not ended in time; it goes on in the container, since no
+    /// engine can end it.
+    pub async fn exec(
+        &self,
+        container: &str,
+        command: &Command,
+        timeout: Duration,
+    ) -> Result<Executed, Error> {
+        self.backend.exec(container, command, timeout).await
+    }
+
+    /// Starts a client inside a running container, to talk to.
+    pub async fn session(&self, container: &str, command: &Command) -> Result<Session, Error> {
+        self.backend.session(container, command).await
+    }
 }
 
 /// What both engines do; the contract is on the methods of [`Engine`].
@@ -118,4 +144,11 @@ trait Backend: Send + Sync + std::fmt::Debug {
     async fn stop(&self, container: &str, timeout: Option<Duration>) -> Result<(), Error>;
     async fn start(&self, container: &str) -> Result<(), Error>;
     async fn log_tail(&self, container: &str, lines: usize) -> Result<String, Error>;
+    async fn exec(
+        &self,
+        container: &str,
+        command: &Command,
+        timeout: Duration,
+    ) -> Result<Executed, Error>;
+    async fn session(&self, container: &str, command: &Command) -> Result<Session, Error>;
 }

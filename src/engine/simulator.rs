@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::{About, Backend, Error};
+use super::script::Actor;
+use super::{About, Backend, Command, Error, Executed, Script, Session};
 use crate::model::{Container, State};
 
 /// An engine in memory. Clones are handles to the same engine, so that a test keeps one to prepare
@@ -57,6 +58,8 @@ struct World {
 struct Simulated {
     container: Container,
     log: String,
+    /// With a piece of the commands that they are for.
+    scripts: Vec<(String, Script)>,
 }
 
 impl Simulator {
@@ -64,7 +67,7 @@ impl Simulator {
     pub fn new(containers: Vec<Container>) -> Simulator {
         let containers = containers
             .into_iter()
-            .map(|container| Simulated { container, log: String::new() })
+            .map(|container| Simulated { container, log: String::new(), scripts: Vec::new() })
             .collect();
         let world = World { containers, faults: Vec::new(), calls: Vec::new() };
         Simulator { world: Arc::new(Mutex::new(world)) }
@@ -98,6 +101,14 @@ impl Simulator {
     pub fn set_log(&self, container: &str, log: &str) {
         if let Some(it) = self.world().containers.iter_mut().find(|it| it.is(container)) {
             log.clone_into(&mut it.log);
+        }
+    }
+
+    /// What commands do in a container whose words contain `piece`. Without a script, a command
+    /// ends well and prints nothing.
+    pub fn set_script(&self, container: &str, piece: &str, script: Script) {
+        if let Some(it) = self.world().containers.iter_mut().find(|it| it.is(container)) {
+            it.scripts.insert(0, (piece.to_owned(), script));
         }
     }
 
@@ -159,6 +170,28 @@ impl World {
         Ok(&mut self.containers[index])
     }
 
+    /// What a command in a container does, where that is in a state to run any.
+    fn script(
+        &mut self,
+        call: &'static str,
+        name: &str,
+        command: &Command,
+    ) -> Result<Script, Error> {
+        let subject = self.call(call, name)?;
+        let message = match subject.container.state {
+            State::Running => {
+                let words = command.words.join(" ");
+                let mut scripts = subject.scripts.iter();
+                let script = scripts.find(|(piece, _)| words.contains(piece.as_str()));
+                return Ok(script.map(|(_, it)| it.clone()).unwrap_or_default());
+            }
+            State::Paused => "the container is paused",
+            State::Restarting => "the container is restarting",
+            State::Stopped => "the container is not running",
+        };
+        Err(refused(call, name, message))
+    }
+
     fn is_gone(&self, subject: &Simulated, n: usize) -> bool {
         self.faults.iter().any(|(since, fault)| fault.takes(subject, n - since))
     }
@@ -202,6 +235,7 @@ impl Backend for Simulator {
             version: "simulated".to_owned(),
             api: "1.41".to_owned(),
             root: "/var/lib/docker".into(),
+            is_podman: false,
         })
     }
 
@@ -251,16 +285,45 @@ impl Backend for Simulator {
         let all: Vec<&str> = log.split_inclusive('\n').collect();
         Ok(all[all.len().saturating_sub(lines)..].concat())
     }
+
+    async fn exec(
+        &self,
+        container: &str,
+        command: &Command,
+        timeout: Duration,
+    ) -> Result<Executed, Error> {
+        match self.world().script("exec", container, command)? {
+            Script::Ends(executed) => Ok(executed),
+            // Nobody has to wait for what is known beforehand.
+            Script::Hangs | Script::Answers(_) => Err(Error::TimedOut {
+                doing: doing("exec"),
+                container: container.to_owned(),
+                after: timeout,
+                said: String::new(),
+            }),
+        }
+    }
+
+    async fn session(&self, container: &str, command: &Command) -> Result<Session, Error> {
+        let script = self.world().script("session", container, command)?;
+        Ok(Session::new(container, Box::new(Actor::new(script))))
+    }
 }
 
 fn refused(call: &'static str, container: &str, message: &str) -> Error {
-    let doing = match call {
+    let (container, message) = (container.to_owned(), message.to_owned());
+    Error::Refused { doing: doing(call), container, message }
+}
+
+fn doing(call: &'static str) -> &'static str {
+    match call {
         "inspect" => "inspecting",
         "pause" => "pausing",
         "unpause" => "unpausing",
         "stop" => "stopping",
         "start" => "starting",
+        "exec" => "running a command in",
+        "session" => "talking to a client in",
         _ => "reading the log of",
-    };
-    Error::Refused { doing, container: container.to_owned(), message: message.to_owned() }
+    }
 }

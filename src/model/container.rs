@@ -34,6 +34,8 @@ pub struct Container {
     pub stop_timeout: Option<Duration>,
     /// Whether the engine removes it as soon as it stops (`--rm`).
     pub auto_remove: bool,
+    /// The names of its environment variables, sorted. Their values may be secret.
+    pub variables: Vec<String>,
 }
 
 impl Container {

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::parts::{Planned, all_parts};
-use super::{Facts, Hold, Home, Refused, hold, warnings};
-use crate::model::{Item, Part, PartKind};
+use super::{Facts, Hold, Home, Hooks, Refused, Served, databases, hold, hooks, warnings};
+use crate::model::{Container, Item, Part, PartKind};
 
 /// What a person asked for.
 #[derive(Debug, Clone, Default)]
@@ -62,6 +62,10 @@ pub struct BackupPlan {
     pub stops: Vec<PathBuf>,
     /// The containers that are held, those first that depend on others.
     pub holds: Vec<Hold>,
+    /// What runs inside containers before and after the hold.
+    pub hooks: Vec<Hooks>,
+    /// The databases that are prepared for the hold.
+    pub databases: Vec<Served>,
     /// What is not in the file.
     pub left_out: Vec<LeftOut>,
     /// What a person should look at: who may write meanwhile, and data that is not in the file.
@@ -80,9 +84,10 @@ pub struct LeftOut {
     /// The reason, to be read after "left out: ".
     pub why: String,
 }
+
 /// Makes the plan of a backup.
 pub fn backup(facts: &Facts, home: Home, request: &BackupRequest) -> Result<BackupPlan, Refused> {
-    let Planned { mut parts, left_out, data_left_out } = all_parts(facts, &home, request)?;
+    let Planned { mut parts, mut left_out, data_left_out } = all_parts(facts, &home, request)?;
     let stops = parts.iter().flat_map(|it| &it.trees).map(|it| it.source.clone()).collect();
     let n_all = parts.len();
     select(&mut parts, &request.only)?;
@@ -90,11 +95,38 @@ pub fn backup(facts: &Facts, home: Home, request: &BackupRequest) -> Result<Back
     let name = name(request, &home, parts.len() < n_all)?;
     let holds = hold::for_backup(&home, &parts)?;
     let is_asked = |item: &Item| request.only.is_empty() || parts.iter().any(|it| it.item == *item);
+    let (hooks, not_run) = hooks::for_backup(&home, &parts, &holds)?;
+    let databases = databases::for_backup(&home, &holds);
     let mut warnings = warnings::writers(facts, &home, &parts, &holds);
+    warnings.extend(not_run);
+    warnings.extend(warnings::podman(facts));
+    left_out.extend(home.of_swarm.iter().map(of_swarm));
+    if request.only.is_empty() {
+        warnings.extend(home.of_swarm.iter().map(warnings::of_swarm));
+    }
     let lacking = data_left_out.into_iter().filter(|(item, _)| is_asked(item));
     warnings.extend(lacking.map(|(_, warning)| warning));
     let compressed = !request.uncompressed;
-    Ok(BackupPlan { home, name, parts, stops, holds, left_out, warnings, compressed })
+    Ok(BackupPlan {
+        home,
+        name,
+        parts,
+        stops,
+        holds,
+        hooks,
+        databases,
+        left_out,
+        warnings,
+        compressed,
+    })
+}
+
+fn of_swarm(container: &Container) -> LeftOut {
+    LeftOut {
+        container: container.name.clone(),
+        what: "all of it".to_owned(),
+        why: "it belongs to a Swarm service".to_owned(),
+    }
 }
 
 /// The Supervisor's order, private parts last: its password check opens the first `.tar.gz`.

@@ -23,6 +23,9 @@ pub struct Home {
     pub version: Option<String>,
     /// The other containers of the home, sorted by name.
     pub companions: Vec<Container>,
+    /// Those that would be companions, did they not belong to a Swarm service: Swarm replaces what
+    /// is stopped, and nothing but it may start or remove them.
+    pub of_swarm: Vec<Container>,
 }
 
 /// Finds the one home that is meant.
@@ -37,9 +40,16 @@ pub fn find(facts: &Facts, pick: &Pick) -> Result<Home, Refused> {
         ([one], _) | (_, [one]) => (*one).clone(),
         (several, _) => return Err(Refused::SeveralHomes { names: names(several) }),
     };
+    if is_of_swarm(&homeassistant) {
+        return Err(Refused::Nothing(format!(
+            "{} belongs to a Swarm service, which is not supported: run it by Compose or `docker run`",
+            homeassistant.name
+        )));
+    }
     let companions = companions_of(&homeassistant, &all, facts)?;
+    let (of_swarm, companions) = companions.into_iter().partition(is_of_swarm);
     let version = version(&homeassistant, facts);
-    Ok(Home { homeassistant, version, companions })
+    Ok(Home { homeassistant, version, companions, of_swarm })
 }
 
 impl Pick {
@@ -54,6 +64,10 @@ impl Pick {
             (None, None) => "any project".to_owned(),
         }
     }
+}
+
+fn is_of_swarm(container: &Container) -> bool {
+    container.label("com.docker.swarm.service.id").is_some()
 }
 
 fn picked(container: &Container, pick: &Pick) -> bool {

@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
-use super::{How, Refused};
+use super::{Hook, How, OnError, Refused};
 use crate::model::Container;
+
+/// How long a hook may take that does not say: long enough for a dump of a large database.
+const HOOK_TIMEOUT: Duration = Duration::from_mins(5);
 
 /// What a container is to the home.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,6 +22,8 @@ pub(super) struct Labels {
     pub(super) hold: Option<How>,
     pub(super) stop_timeout: Option<Duration>,
     pub(super) exclude: Vec<String>,
+    pub(super) before: Option<Hook>,
+    pub(super) after: Option<Hook>,
 }
 
 /// Whether a container belongs to a home at all: `enable` and `role`. The other labels of a
@@ -53,7 +58,59 @@ pub(super) fn read(container: &Container) -> Result<Labels, Refused> {
             .label("hearthkeep.exclude")
             .map(|it| it.split(',').map(|glob| glob.trim().to_owned()).collect())
             .unwrap_or_default(),
+        before: hook(container, &BEFORE)?,
+        after: hook(container, &AFTER)?,
     })
+}
+
+/// The keys of a hook: its command, and what may stand beside that.
+struct HookKeys {
+    command: &'static str,
+    user: &'static str,
+    timeout: &'static str,
+    on_error: &'static str,
+}
+
+const BEFORE: HookKeys = HookKeys {
+    command: "hearthkeep.before",
+    user: "hearthkeep.before.user",
+    timeout: "hearthkeep.before.timeout",
+    on_error: "hearthkeep.before.on-error",
+};
+
+const AFTER: HookKeys = HookKeys {
+    command: "hearthkeep.after",
+    user: "hearthkeep.after.user",
+    timeout: "hearthkeep.after.timeout",
+    on_error: "hearthkeep.after.on-error",
+};
+
+fn hook(container: &Container, keys: &HookKeys) -> Result<Option<Hook>, Refused> {
+    let label = |key: &'static str| Label { container, key };
+    let said = |it: &str| (!it.is_empty()).then(|| it.to_owned());
+    let command = label(keys.command).parse("a command", said)?;
+    let user = label(keys.user).parse("a user", said)?;
+    let timeout = label(keys.timeout).parse("a number of seconds, at least 1", |it| {
+        it.parse().ok().filter(|it| *it > 0).map(Duration::from_secs)
+    })?;
+    let on_error = label(keys.on_error).parse("fail or continue", |it| match it {
+        "fail" => Some(OnError::Fail),
+        "continue" => Some(OnError::Continue),
+        _ => None,
+    })?;
+    let Some(command) = command else {
+        // Whoever wrote one of these believes that a command runs.
+        for key in [keys.user, keys.timeout, keys.on_error] {
+            label(key).parse(&format!("beside {}", keys.command), |_| None::<()>)?;
+        }
+        return Ok(None);
+    };
+    Ok(Some(Hook {
+        command,
+        user,
+        timeout: timeout.unwrap_or(HOOK_TIMEOUT),
+        on_error: on_error.unwrap_or_default(),
+    }))
 }
 
 struct Label<'a> {

@@ -2,8 +2,10 @@
 //! tested by data alone, and a dry run is the plan without the deed.
 
 mod backup;
+mod databases;
 mod hold;
 mod home;
+mod hooks;
 mod labels;
 mod mounts;
 mod parts;
@@ -15,8 +17,10 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 pub use backup::{BackupPlan, BackupRequest, HoldLimit, LeftOut, OnMaxHold, backup};
+pub use databases::{Served, as_after_a_power_cut, consistency};
 pub use hold::{Hold, How, start_order};
 pub use home::{Home, Pick, find};
+pub use hooks::{Hook, Hooks, OnError};
 pub use refused::Refused;
 pub use restore::{RestorePlan, RestoreRequest, Route, restore};
 
@@ -33,4 +37,6 @@ pub struct Facts {
     pub own_container: Option<String>,
     /// Where the engine keeps its own files; never backed up as a whole.
     pub engine_root: PathBuf,
+    /// Whether the engine is Podman.
+    pub is_podman: bool,
 }

@@ -3,6 +3,21 @@
 use super::{Facts, Hold, Home, How, hold, home, mounts};
 use crate::model::{Container, Mount, Part, State};
 
+/// That a container of the home is left out.
+pub(super) fn of_swarm(container: &Container) -> String {
+    format!(
+        "{} belongs to a Swarm service, which is not supported: it is neither held nor backed up",
+        container.name
+    )
+}
+
+/// That the engine only speaks like Docker.
+pub(super) fn podman(facts: &Facts) -> Option<String> {
+    facts.is_podman.then(|| {
+        "the engine is Podman, which is not supported: what is held or restored may not go as with Docker".to_owned()
+    })
+}
+
 /// A sentence on each container that runs, may write what is backed up, and is not held although
 /// nobody asked for that.
 pub(super) fn writers(facts: &Facts, home: &Home, parts: &[Part], holds: &[Hold]) -> Vec<String> {
@@ -16,7 +31,7 @@ pub(super) fn writers(facts: &Facts, home: &Home, parts: &[Part], holds: &[Hold]
     let is_stranger = |it: &&Container| {
         matches!(it.state, State::Running | State::Restarting)
             && !home::is_us(it, facts)
-            && !home.containers().any(|ours| ours.id == it.id)
+            && !home.containers().chain(&home.of_swarm).any(|ours| ours.id == it.id)
     };
     // A monitor of the whole host or a manager of all volumes says nothing about this home.
     let writes =

@@ -3,6 +3,9 @@
 //! What was held is always released, whatever happened in between: the caller holds, works,
 //! releases, and only then looks at how the work went. Nothing cancels a release.
 
+pub mod databases;
+pub mod hooks;
+
 use std::time::Duration;
 
 use anyhow::Context;

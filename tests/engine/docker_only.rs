@@ -8,7 +8,7 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::{Duration, Instant};
 use std::{env, fs, io, thread};
 
-use hearthkeep::engine::{Engine, Error};
+use hearthkeep::engine::{Command, Engine, Error};
 use hearthkeep::model::State;
 
 use super::lab::{DEADLINE, Lab, Ways, docker};
@@ -38,6 +38,88 @@ fn kills_what_does_not_end_in_time() {
             assert!(took < DEADLINE, "{took:?}");
             home.is(State::Stopped).await?;
             home.engine.start(&home.name).await?;
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn keeps_the_end_of_what_a_command_prints() {
+    run(async {
+        let home = Lab::Docker.container(Ways::HasAShell).await;
+        let command = Command::shell("head -c 100000000 /dev/zero | tr '\\0' x; echo the end");
+        let executed = home.engine.exec(&home.name, &command, DEADLINE).await?;
+        assert_eq!((executed.exit_code, executed.cut), (0, true));
+        assert_eq!(executed.output.len(), 16 * 1024);
+        assert!(executed.output.ends_with("xthe end\n"));
+        // All of it went through this process.
+        assert!(peak_memory() < 50_000, "{} KiB", peak_memory());
+        Ok(())
+    });
+}
+
+/// The most memory that this process has had, in KiB.
+fn peak_memory() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").expect("Linux tells it");
+    let line = status.lines().find_map(|it| it.strip_prefix("VmHWM:")).expect("Linux tells it");
+    line.trim().trim_end_matches(" kB").parse().expect("a number")
+}
+
+#[test]
+fn does_not_wait_for_what_a_command_leaves_behind() {
+    run(async {
+        let home = Lab::Docker.container(Ways::HasAShell).await;
+        let since = Instant::now();
+        let command = Command::shell("sleep 1000 & echo left it");
+        let executed = home.engine.exec(&home.name, &command, DEADLINE).await?;
+        assert_eq!((executed.exit_code, executed.output.as_str()), (0, "left it\n"));
+        assert!(since.elapsed() < DEADLINE / 2, "{:?}", since.elapsed());
+        Ok(())
+    });
+}
+
+#[test]
+fn says_why_a_command_cannot_be_run() {
+    run(async {
+        let no_shell = Lab::Docker.container(Ways::Runs).await;
+        let home = Lab::Docker.container(Ways::HasAShell).await;
+        let user = Some("nobody-of-that-name".to_owned());
+        let as_nobody = Command { user, ..Command::shell("true") };
+        for (home, command, why) in [
+            (&no_shell, Command::shell("true"), "/bin/sh"),
+            (&home, as_nobody, "nobody-of-that-name"),
+        ] {
+            // Old engines tell it as the command's own words, new ones refuse.
+            let said = match home.engine.exec(&home.name, &command, DEADLINE).await {
+                Ok(executed) => {
+                    assert_ne!(executed.exit_code, 0);
+                    executed.output
+                }
+                Err(error) => error.to_string(),
+            };
+            assert!(said.contains(why), "{said}");
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn a_client_ends_when_its_session_is_dropped() {
+    run(async {
+        let home = Lab::Docker.container(Ways::HasAShell).await;
+        let is_there = async || {
+            let look = Command::shell("pidof cat");
+            home.engine.exec(&home.name, &look, DEADLINE).await.map(|it| it.exit_code == 0)
+        };
+        let client = Command::shell("echo ready; cat");
+        let mut session = home.engine.session(&home.name, &client).await?;
+        session.ask("", "ready", DEADLINE).await?;
+        assert!(is_there().await?);
+        drop(session);
+        let since = Instant::now();
+        while is_there().await? {
+            assert!(since.elapsed() < DEADLINE, "the client is still there");
+            tokio::time::sleep(Duration::from_millis(10)).await;
         }
         Ok(())
     });

@@ -6,13 +6,16 @@ use std::process::{self, Command};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use hearthkeep::engine::{Engine, Simulator};
+use hearthkeep::engine::{Engine, Executed, Script, Simulator};
 use hearthkeep::model::{Container, Health, Mount, MountKind, State};
 
 use super::Outcome;
 
 pub(crate) const IMAGE: &str = "hearthkeep-lab/helper:1";
 pub(crate) const LABEL: &str = "io.hearthkeep.test";
+
+/// A lab image with a shell in it.
+const WITH_SHELL: &str = "hearthkeep-lab/mosquitto:2";
 
 /// Long enough for a busy machine; nothing here takes longer than a second by itself.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
@@ -32,6 +35,7 @@ pub(crate) enum Ways {
     CrashesAgainAndAgain,
     PrintsAndEnds,
     HasLostItsNetwork,
+    HasAShell,
 }
 
 /// A container of its own for a case, gone when the case is over.
@@ -101,6 +105,7 @@ pub(crate) fn facts(name: &str) -> Container {
         joined_network: None,
         stop_timeout: Some(Duration::from_secs(1)),
         auto_remove: false,
+        variables: Vec::new(),
     }
 }
 
@@ -112,9 +117,23 @@ fn simulated(name: &str, ways: Ways) -> Engine {
             simulator.set_state(name, State::Stopped);
             simulator.set_log(name, "panicked:\nhttp=PORT is free\nnote: run again\n");
         }
+        Ways::HasAShell => set_scripts(&simulator, name),
         Ways::Runs | Ways::IgnoresItsStopSignal | Ways::HasLostItsNetwork => (),
     }
     Engine::simulated(simulator)
+}
+
+/// What a shell would do with the commands of the cases.
+fn set_scripts(simulator: &Simulator, name: &str) {
+    let ends = |exit_code, output: &str| {
+        Script::Ends(Executed { exit_code, output: output.to_owned(), cut: false })
+    };
+    let answers = [("echo hello", "hello\n"), ("nonsense", "nonsense: not found\n"), ("sleep", "")];
+    let answers = answers.map(|(question, answer)| (question.to_owned(), answer.to_owned()));
+    simulator.set_script(name, "echo out", ends(3, "out\nerr\n"));
+    simulator.set_script(name, "sleep", Script::Hangs);
+    simulator.set_script(name, "cat; exit", Script::Hangs);
+    simulator.set_script(name, "exec /bin/sh", Script::Answers(answers.into()));
 }
 
 /// What every container here has mounted, in the order of the destinations.
@@ -147,7 +166,7 @@ fn create(name: &str, ways: Ways) {
     arguments.extend(["--volume", &bind, "--volume", &volume, "--tmpfs", "/scratch"]);
     arguments.extend(["--mount", "type=tmpfs,destination=/memory"]);
     match ways {
-        Ways::Runs | Ways::PrintsAndEnds => (),
+        Ways::Runs | Ways::PrintsAndEnds | Ways::HasAShell => (),
         // The kernel ignores for a first process what it has no handler for.
         Ways::IgnoresItsStopSignal => arguments.extend(["--stop-signal", "SIGUSR1"]),
         Ways::CrashesAgainAndAgain => arguments.extend(["--restart", "always"]),
@@ -156,7 +175,10 @@ fn create(name: &str, ways: Ways) {
             arguments.extend(["--network", name]);
         }
     }
-    arguments.push(IMAGE);
+    arguments.push(if ways == Ways::HasAShell { WITH_SHELL } else { IMAGE });
+    if ways == Ways::HasAShell {
+        arguments.extend(["sleep", "infinity"]);
+    }
     if matches!(ways, Ways::CrashesAgainAndAgain | Ways::PrintsAndEnds) {
         arguments.push("http=nonsense");
     }

@@ -20,6 +20,7 @@ pub(crate) fn container(name: &str, image: &str) -> Container {
         joined_network: None,
         stop_timeout: None,
         auto_remove: false,
+        variables: Vec::new(),
     }
 }
 
@@ -69,5 +70,6 @@ pub(crate) fn facts(containers: Vec<Container>) -> Facts {
         versions: [].into(),
         own_container: None,
         engine_root: PathBuf::from("/var/lib/docker"),
+        is_podman: false,
     }
 }

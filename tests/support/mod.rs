@@ -14,6 +14,7 @@ use std::process::{Command, Output};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use hearthkeep::engine::Engine;
 use serde_json::Value;
 
 /// On everything that a test makes on the engine.
@@ -114,6 +115,14 @@ pub(crate) fn unique(what: &str) -> String {
     static COUNT: AtomicUsize = AtomicUsize::new(0);
     let n = COUNT.fetch_add(1, Ordering::Relaxed);
     format!("hearthkeep-test-{}-{what}-{n}", std::process::id())
+}
+
+/// Runs something that talks to the real engine itself.
+pub(crate) fn on_engine<T>(work: impl AsyncFnOnce(Engine) -> T) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime
+        .expect("a runtime starts")
+        .block_on(async { work(Engine::connect().await.expect("these tests need Docker")).await })
 }
 
 /// Waits until something is so.
