@@ -14,12 +14,13 @@ use crate::capture::{self, Exclude, Extent, Source};
 use crate::fsx::{self, Draft};
 use crate::hands::Hands;
 use crate::island::island;
+use crate::journal::{Event, Story};
 use crate::plan::{self, BackupPlan, BackupRequest, Pick, Refused};
 use crate::quiesce::{self, Stillness};
 use crate::reach::Reach;
+use crate::recover::{self, Desk};
 use crate::store::Store;
-use crate::survey;
-use crate::{lock, signals};
+use crate::{signals, survey};
 
 /// What a backup did.
 #[derive(Debug, Clone, Serialize)]
@@ -94,9 +95,20 @@ pub async fn run(
     request: &BackupRequest,
     cancel: &CancellationToken,
 ) -> anyhow::Result<Report> {
+    let mut desk = recover::begin(hands, Story::Backup).await?;
+    let outcome = carry_out(hands, &mut desk, pick, request, cancel).await;
+    desk.end().await;
+    outcome
+}
+
+async fn carry_out(
+    hands: &Hands,
+    desk: &mut Desk,
+    pick: &Pick,
+    request: &BackupRequest,
+    cancel: &CancellationToken,
+) -> anyhow::Result<Report> {
     let begin = Instant::now();
-    let state = hands.state.clone();
-    let _lock = island("locking", move || lock::take(&state)).await?;
     hands.monitor.step("looking at the home", 0);
     let prepared = prepare(hands, pick, request).await?;
     let metadata = Metadata::new(
@@ -105,18 +117,24 @@ pub async fn run(
         &prepared.plan.parts,
         prepared.plan.compressed,
     );
+    let path = prepared.store.draft_path(&metadata.file_name());
+    desk.note(Event::DraftIntended { path }).await?;
     let draft = reserve(&prepared, &metadata).await?;
     let content_bytes = prepared.bytes();
-    let mut warnings = prepared.plan.warnings.clone();
+    let mut warnings = std::mem::take(&mut desk.warnings);
+    warnings.extend(prepared.plan.warnings.iter().cloned());
 
     signals::check(cancel)?;
+    desk.guard().await?;
     hands.monitor.step("holding the containers", 0);
-    let held = quiesce::hold(&hands.engine, &prepared.plan.holds).await?;
+    let journal = &desk.journal;
+    let held = quiesce::hold(&hands.engine, journal, &prepared.plan.holds, cancel).await?;
     let archived = archive(hands, prepared, metadata, draft, cancel).await;
     let stayed = quiesce::check(&hands.engine, &held).await;
-    let (containers, released) = quiesce::release(&hands.engine, held).await;
-    // In the order of their weight: a container that is still held is worse than no backup.
-    released?;
+    let released = quiesce::release(&hands.engine, journal, held).await;
+    let containers = released.containers;
+    // A container that is still held is worse than no backup, and none the better for one less.
+    warnings.extend(released.failures.into_iter().chain(released.warnings));
     let (draft, written) = archived?;
     stayed?;
 

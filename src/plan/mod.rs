@@ -6,6 +6,7 @@ mod hold;
 mod home;
 mod labels;
 mod mounts;
+mod order;
 mod parts;
 mod refused;
 mod restore;
@@ -15,8 +16,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 pub use backup::{BackupPlan, BackupRequest, LeftOut, backup};
-pub use hold::{Hold, How, start_order};
+pub use hold::{Hold, How, Need};
 pub use home::{Home, Pick, find};
+pub use order::start_order;
 pub use refused::Refused;
 pub use restore::{RestorePlan, RestoreRequest, Route, restore};
 
