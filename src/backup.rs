@@ -134,7 +134,7 @@ async fn carry_out(
     let released = quiesce::release(&hands.engine, journal, held).await;
     let containers = released.containers;
     // A container that is still held is worse than no backup, and none the better for one less.
-    warnings.extend(released.failures.into_iter().chain(released.warnings));
+    warnings.extend(released.failures.into_iter().map(|it| it.text).chain(released.warnings));
     let (draft, written) = archived?;
     stayed?;
 

@@ -20,7 +20,7 @@ use crate::journal::{self, Event, Journal, Open, OpenHold, OwedAfter, Story};
 use crate::lock::{self, Busy, Lock};
 use crate::model::{Container, State, Who};
 use crate::plan::{Hold, How};
-use crate::quiesce::{self, Held};
+use crate::quiesce::{self, Held, Released};
 use crate::signals;
 
 /// How long an engine is waited for that does not answer: as long as a release waits for it.
@@ -203,77 +203,111 @@ async fn close_all(engine: &Engine, state: &Path) -> anyhow::Result<(Recovered, 
 }
 
 /// Brings every container back to what it did before. What cannot be brought back stays open.
+///
+/// No other container is looked at unless one is missing: what does not answer there must keep
+/// nobody held here.
 async fn release(
     engine: &Engine,
     journal: &Journal,
     open: &mut Open,
     recovered: &mut Recovered,
 ) -> anyhow::Result<()> {
-    let containers = look(engine).await?;
-    let find = |hold: &OpenHold| find(&containers, &hold.container).cloned();
-    let (there, gone): (Vec<_>, Vec<_>) =
-        std::mem::take(&mut open.holds).into_iter().partition(|it| find(it).is_some());
-    recovered.warnings.extend(gone.iter().map(|it| {
-        format!(
-            "{} was held when a run was interrupted, and does not exist any more",
-            it.container.name
-        )
-    }));
-    let is_back = |hold: &OpenHold| find(hold).is_some_and(|it| is_as_before(&it, hold.was));
-    if open.mixed && !there.iter().all(is_back) {
-        let names: Vec<&str> = there.iter().map(|it| it.container.name.as_str()).collect();
-        recovered.warnings.push(format!(
-            "a restore was interrupted while it exchanged old and new content, so {} stay as they are: put back what lies in {}*/{} of each mount, then start them",
-            names.join(", "),
-            fsx::STAGING,
-            fsx::STAGING_OLD
-        ));
-        open.holds = there;
-        return Ok(());
+    if open.mixed {
+        let are_back = are_as_before(engine, &open.holds).await;
+        recovered.warnings.push(mixed(&open.holds, are_back));
+        if !are_back {
+            return Ok(());
+        }
+        open.mixed = false;
     }
-    if std::mem::take(&mut open.mixed) {
-        // Somebody has started the containers; that may have been the engine, after a reboot.
-        recovered.warnings.push(format!(
-            "a restore was interrupted while it exchanged old and new content, and its containers run: look whether {}*/{} of a mount has what they miss",
-            fsx::STAGING,
-            fsx::STAGING_OLD
-        ));
-    }
-    let stopping = stopping_for(&there, journal::now());
-    let held = there.iter().filter_map(|it| Some((again(it, &find(it)?), stopping))).collect();
+    let stopping = stopping_for(&open.holds, journal::now());
+    let held = open.holds.iter().map(|it| (again(it, &it.container.id), stopping)).collect();
     let released = quiesce::release(engine, journal, Held::by_crashed(held)).await;
-    let (left, done): (Vec<_>, Vec<_>) = there
-        .into_iter()
-        .partition(|it| released.still_held.iter().any(|name| *name == it.container.name));
-    open.holds = left;
-    recovered.released = done.into_iter().map(|it| it.container.name).collect();
-    recovered.warnings.extend(released.warnings);
-    recovered.warnings.extend(released.failures);
+    let gone = settle(released, open, recovered);
+    let mut found = Vec::new();
+    for hold in gone {
+        let name = hold.container.name.clone();
+        match recreated(engine, &hold.container).await {
+            Ok(Some(container)) => {
+                found.push((again(&hold, &container.id), Duration::ZERO));
+                open.holds.push(hold);
+            }
+            Ok(None) => recovered.warnings.push(does_not_exist(&name)),
+            Err(err) => {
+                recovered.warnings.push(format!("looking for {name}: {err}"));
+                open.holds.push(hold);
+            }
+        }
+    }
+    if !found.is_empty() {
+        let released = quiesce::release(engine, journal, Held::by_crashed(found)).await;
+        let gone = settle(released, open, recovered);
+        recovered.warnings.extend(gone.iter().map(|it| does_not_exist(&it.container.name)));
+    }
     Ok(())
 }
 
-/// All containers, from an engine that may be away for a while.
-async fn look(engine: &Engine) -> Result<Vec<Container>, Error> {
-    let since = Instant::now();
-    loop {
-        match engine.look().await {
-            Err(Error::Unreachable { .. }) if since.elapsed() < PATIENCE_WITHOUT_ENGINE => {
-                sleep(PAUSE_BETWEEN_TRIES).await;
-            }
-            answer => return answer,
-        }
+/// Moves what was released from what is open to what was recovered; gives those that are gone.
+fn settle(released: Released, open: &mut Open, recovered: &mut Recovered) -> Vec<OpenHold> {
+    let is = |name: &str, is_gone: bool| {
+        released.failures.iter().any(|it| it.name == name && it.is_gone == is_gone)
+    };
+    let done = released.containers.iter().map(|it| it.name.clone());
+    let done: Vec<String> = done.filter(|it| !is(it, true) && !is(it, false)).collect();
+    let holds = std::mem::take(&mut open.holds);
+    let (gone, left): (Vec<_>, Vec<_>) =
+        holds.into_iter().partition(|it| is(&it.container.name, true));
+    open.holds = left;
+    open.holds.retain(|it| !done.contains(&it.container.name));
+    recovered.released.extend(done);
+    recovered.warnings.extend(released.warnings);
+    let failures = released.failures.into_iter().filter(|it| !it.is_gone);
+    recovered.warnings.extend(failures.map(|it| it.text));
+    gone
+}
+
+fn does_not_exist(name: &str) -> String {
+    format!("{name} was held when a run was interrupted, and does not exist any more")
+}
+
+/// What a person has to know of content that may be mixed.
+fn mixed(holds: &[OpenHold], are_back: bool) -> String {
+    let names: Vec<&str> = holds.iter().map(|it| it.container.name.as_str()).collect();
+    let old = format!("{}*/{}", fsx::STAGING, fsx::STAGING_OLD);
+    let what = "a restore was interrupted while it exchanged old and new content";
+    match are_back {
+        // Somebody has started them; that may have been the engine, after a reboot.
+        true => format!("{what}: look whether {old} in a mount has what the home misses"),
+        false => format!(
+            "{what}, so it was not started again ({}): put back what lies in {old} of each mount, then start what was stopped",
+            names.join(", ")
+        ),
     }
 }
 
-/// The container, or what it was recreated as.
-fn find<'a>(containers: &'a [Container], who: &Who) -> Option<&'a Container> {
-    let by_id = containers.iter().find(|it| it.id == who.id);
-    let by_name = || containers.iter().find(|it| it.name == who.name);
-    let by_service = || {
-        let wanted = who.compose.as_ref()?;
-        containers.iter().find(|it| it.compose().as_ref() == Some(wanted))
-    };
-    by_id.or_else(by_name).or_else(by_service)
+/// Whether somebody else has brought all of them back already.
+async fn are_as_before(engine: &Engine, holds: &[OpenHold]) -> bool {
+    for hold in holds {
+        let container = match engine.inspect(&hold.container.id).await {
+            Err(Error::NotFound { .. }) => recreated(engine, &hold.container).await,
+            answer => answer.map(Some),
+        };
+        if !container.is_ok_and(|it| it.is_none_or(|it| is_as_before(&it, hold.was))) {
+            return false;
+        }
+    }
+    true
+}
+
+/// What a container was recreated as.
+async fn recreated(engine: &Engine, who: &Who) -> Result<Option<Container>, Error> {
+    match engine.inspect(&who.name).await {
+        Err(Error::NotFound { .. }) => (),
+        answer => return answer.map(Some),
+    }
+    let Some(wanted) = &who.compose else { return Ok(None) };
+    let all = engine.look().await?;
+    Ok(all.into_iter().find(|it| it.compose().as_ref() == Some(wanted)))
 }
 
 fn is_as_before(container: &Container, was: State) -> bool {
@@ -293,11 +327,11 @@ fn stopping_for(holds: &[OpenHold], now: u64) -> Duration {
 }
 
 /// The hold as the crashed run had it, of the container as it is now.
-fn again(hold: &OpenHold, container: &Container) -> Hold {
+fn again(hold: &OpenHold, id: &str) -> Hold {
     Hold {
-        id: container.id.clone(),
+        id: id.to_owned(),
         name: hold.container.name.clone(),
-        compose: container.compose(),
+        compose: hold.container.compose.clone(),
         how: hold.how,
         was: hold.was,
         healthy: true,

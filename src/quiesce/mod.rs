@@ -14,7 +14,7 @@ use serde::Serialize;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
-pub use self::release::{Released, release};
+pub use self::release::{Failure, Released, release};
 use crate::engine::{Engine, Error};
 use crate::island::island;
 use crate::journal::{Event, Journal};

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use anyhow::Context;
 use futures_util::future::join_all;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
@@ -34,10 +33,19 @@ pub struct Released {
     pub containers: Vec<Stillness>,
     /// What a person should look at, though everything goes on.
     pub warnings: Vec<String>,
-    /// Each container that does not go on as before, why, and what to do.
-    pub failures: Vec<String>,
-    /// The names of those.
-    pub still_held: Vec<String>,
+    /// Each container that does not go on as before.
+    pub failures: Vec<Failure>,
+}
+
+/// A container that does not go on.
+#[derive(Debug)]
+pub struct Failure {
+    /// Its name.
+    pub name: String,
+    /// Whether that is because it does not exist any more.
+    pub is_gone: bool,
+    /// The sentence that says it, and what to do.
+    pub text: String,
 }
 
 impl Released {
@@ -45,7 +53,10 @@ impl Released {
     pub fn outcome(&self) -> anyhow::Result<()> {
         match self.failures.as_slice() {
             [] => Ok(()),
-            failures => Err(anyhow::anyhow!(failures.join("; "))),
+            failures => {
+                let texts: Vec<&str> = failures.iter().map(|it| it.text.as_str()).collect();
+                Err(anyhow::anyhow!(texts.join("; ")))
+            }
         }
     }
 }
@@ -64,10 +75,7 @@ pub async fn release(engine: &Engine, journal: &Journal, held: Held) -> Released
     let all = join_all((0..release.held.len()).rev().map(|n| release.one(n))).await;
     let mut released = Released::default();
     for (stillness, warnings, outcome) in all {
-        if let Err(err) = outcome {
-            released.still_held.push(stillness.name.clone());
-            released.failures.push(format!("{err:#}"));
-        }
+        released.failures.extend(outcome.err());
         released.containers.push(stillness);
         released.warnings.extend(warnings);
     }
@@ -84,7 +92,7 @@ struct Release<'a> {
 }
 
 impl Release<'_> {
-    async fn one(&self, n: usize) -> (Stillness, Vec<String>, anyhow::Result<()>) {
+    async fn one(&self, n: usize) -> (Stillness, Vec<String>, Result<(), Failure>) {
         let one = &self.held[n];
         let mut warnings = self.needs(n).await;
         let outcome = self.patiently(one).await;
@@ -147,13 +155,16 @@ impl Release<'_> {
     }
 
     /// Tries until it is done or the patience is over; gives what a person should look at.
-    async fn patiently(&self, one: &One) -> anyhow::Result<Option<String>> {
+    async fn patiently(&self, one: &One) -> Result<Option<String>, Failure> {
         let hold = &one.hold;
         let mut refused_since = None;
         loop {
             let err = match go_on(self.engine, one).await {
                 Ok(warning) => return Ok(warning),
-                Err(Error::NotFound { .. }) => return Err(disappeared(hold)),
+                Err(Error::NotFound { .. }) => {
+                    let text = disappeared(hold).to_string();
+                    return Err(Failure { name: hold.name.clone(), is_gone: true, text });
+                }
                 Err(err) => err,
             };
             let is_over = match err {
@@ -169,8 +180,8 @@ impl Release<'_> {
                     How::Pause if !is_stopped => format!("docker unpause {}", hold.name),
                     _ => format!("docker start {}", hold.name),
                 };
-                return Err(err)
-                    .with_context(|| format!("{} is still held, run `{cure}`", hold.name));
+                let text = format!("{} is still held, run `{cure}`: {err}", hold.name);
+                return Err(Failure { name: hold.name.clone(), is_gone: false, text });
             }
             sleep(PAUSE_BETWEEN_TRIES).await;
         }
