@@ -7,6 +7,8 @@ mod gates;
 mod holding;
 #[path = "rules/homes.rs"]
 mod homes;
+#[path = "rules/orders.rs"]
+mod orders;
 #[path = "rules/stops.rs"]
 mod stops;
 #[path = "rules/warnings.rs"]
