@@ -228,16 +228,18 @@ impl Journal {
         if events.is_empty() {
             return Ok(());
         }
+        faults::append(|| self.append(&lines(events)?))
+    }
+
+    fn append(&self, lines: &[u8]) -> anyhow::Result<()> {
         let writing = || format!("writing {}", self.path.display());
-        let lines = lines(events)?;
         let mut file = self.lock();
         let before = file.metadata().with_context(writing)?.len();
-        if let Err(err) = file.write_all(&lines).and_then(|()| file.sync_data()) {
+        if let Err(err) = file.write_all(lines).and_then(|()| file.sync_data()) {
             // Half a line would spoil the next one; that the disk is full is what counts.
             let _ = file.set_len(before);
             return Err(err).with_context(writing);
         }
-        faults::appended();
         Ok(())
     }
 

@@ -13,6 +13,9 @@ use crate::support::{Run, docker, wait_until};
 /// Ends the program right after so many appends to its journal.
 const ABORT_AFTER: &str = "HEARTHKEEP_TEST_ABORT_AFTER";
 
+/// Ends it right before that append, with everything done that lies between the two.
+const ABORT_BEFORE: &str = "HEARTHKEEP_TEST_ABORT_BEFORE";
+
 /// Stands for a crash that takes the guardian too.
 const NO_GUARDIAN: &str = "HEARTHKEEP_TEST_NO_GUARDIAN";
 
@@ -72,17 +75,18 @@ fn resume(home: &Home) -> serde_json::Value {
 
 const NOTHING: &str = r#"{"released":[],"removed":[],"warnings":[]}"#;
 
-/// Crashes a command after every append to its journal in turn, until it comes to its end.
-fn crash_everywhere(home: &Home, words: &[&str], ends: impl Fn(usize, Run) -> bool) -> usize {
+/// Crashes a backup at every append to its journal in turn, until it comes to its end; gives the
+/// number of appends that it then makes.
+fn crash_everywhere(home: &Home, at: &str) -> usize {
     for n in 1..MANY {
-        let mut command = home.command(words);
-        command.env(ABORT_AFTER, n.to_string()).env(NO_GUARDIAN, "1");
+        let mut command = home.command(&["backup"]);
+        command.env(at, n.to_string()).env(NO_GUARDIAN, "1");
         let run = Run::from(command.output().expect("the program can be started"));
         if run.code != BY_SIGNAL {
-            assert!(ends(n, run), "after {n} appends");
-            return n;
+            run.ends(0);
+            return n - 1;
         }
-        let when = format!("after a crash at append {n}");
+        let when = format!("after a crash at append {n}, {at}");
         resume(home);
         assert_as_before(home, &when);
         assert_store_is_sound(home, &when);
@@ -94,10 +98,12 @@ fn crash_everywhere(home: &Home, words: &[&str], ends: impl Fn(usize, Run) -> bo
 #[test]
 fn a_backup_may_crash_at_every_event() {
     let home = home_of_all_kinds("crash-backup");
-    let n = crash_everywhere(&home, &["backup"], |_, run| run.code == 0);
-    // Began, the draft, the holds, three releases and the end.
-    assert!(n >= 7, "only {n} appends");
-    assert_as_before(&home, "after a backup");
+    for at in [ABORT_AFTER, ABORT_BEFORE] {
+        let n = crash_everywhere(&home, at);
+        // Began, the draft, the holds, three releases and the end.
+        assert_eq!(n, 7, "{at}");
+        assert_as_before(&home, "after a backup");
+    }
 }
 
 #[test]
