@@ -31,7 +31,7 @@ impl Draft {
     /// Starts `path` under a temporary name beside it, readable by the owner alone, since a
     /// backup holds secrets.
     pub fn create(path: &Path) -> anyhow::Result<Draft> {
-        let draft = path.with_added_extension(PARTIAL);
+        let draft = draft_of(path);
         let file = File::options()
             .read(true)
             .write(true)
@@ -132,6 +132,20 @@ impl Write for &Draft {
 pub fn has_changed(err: &io::Error) -> bool {
     const CODES: [i32; 5] = [libc::ENOENT, libc::ENOTDIR, libc::ELOOP, libc::ENXIO, libc::ESTALE];
     err.raw_os_error().is_some_and(|it| CODES.contains(&it))
+}
+
+/// Where a file lies until it is complete.
+pub fn draft_of(path: &Path) -> PathBuf {
+    path.with_added_extension(PARTIAL)
+}
+
+/// Removes a file; gives whether there was one.
+pub fn remove_if_there(path: &Path) -> anyhow::Result<bool> {
+    match fs::remove_file(path) {
+        Ok(()) => Ok(true),
+        Err(err) if err.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(err) => Err(err).with_context(|| format!("removing {}", path.display())),
+    }
 }
 
 /// The folder of a file, also of one that is named without any.

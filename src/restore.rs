@@ -12,12 +12,14 @@ use crate::archive::{self, Archive};
 use crate::gate::{self, Gate, Runner};
 use crate::hands::Hands;
 use crate::island::island;
+use crate::journal::{Event, Journal, Story};
 use crate::model::{Item, State};
 use crate::plan::{self, Hold, Pick, RestorePlan, RestoreRequest};
 use crate::quiesce::{self, Stillness};
 use crate::reach::Reach;
+use crate::recover::{self, Desk};
 use crate::swap::{self, Moves, Swapped};
-use crate::{lock, signals, survey};
+use crate::{signals, survey};
 
 /// What a restore did.
 #[derive(Debug, Clone, Serialize)]
@@ -84,20 +86,39 @@ pub async fn run(
     patience: Duration,
     cancel: &CancellationToken,
 ) -> anyhow::Result<Report> {
+    let mut desk = recover::begin(hands, Story::Restore).await?;
+    let outcome = carry_out(hands, &mut desk, pick, archive, request, patience, cancel).await;
+    desk.end().await;
+    outcome
+}
+
+async fn carry_out(
+    hands: &Hands,
+    desk: &mut Desk,
+    pick: &Pick,
+    archive: Archive,
+    request: &RestoreRequest,
+    patience: Duration,
+    cancel: &CancellationToken,
+) -> anyhow::Result<Report> {
     let begin = Instant::now();
-    let state = hands.state.clone();
-    let _lock = island("locking", move || lock::take(&state)).await?;
     let (archive, content_bytes) = check(hands, archive, cancel).await?;
     let (plan, reach) = prepare(hands, pick, &archive, request).await?;
     let (slug, name) = (archive.metadata.slug.clone(), archive.metadata.name.clone());
     // Backups are no part of a backup, least of all the one that is read.
     let mut stays = vec![archive.path.clone()];
     stays.extend(hands.store_of(&plan.home, &reach));
-    let (moves, mut warnings) =
-        extract(hands, archive, content_bytes, &plan, &reach, cancel).await?;
+    let (moves, notes) = extract(hands, archive, content_bytes, &plan, &reach, cancel).await?;
+    let mut warnings = std::mem::take(&mut desk.warnings);
+    warnings.extend(notes);
 
     let answered = answers(&plan, &reach).await.unwrap_or(false);
-    let replaced = replace(hands, &plan, moves, stays).await?;
+    if let Err(err) = desk.guard().await {
+        return Err(give_up(moves, err).await);
+    }
+    let journal = &desk.journal;
+    let mut replaced = replace(hands, journal, &plan, moves, stays, cancel).await?;
+    warnings.append(&mut replaced.warnings);
     let came_up = match replaced.released {
         Ok(()) => come_up(hands, &plan, &reach, patience, cancel).await,
         failed => failed,
@@ -110,7 +131,9 @@ pub async fn run(
             warnings.push(format!("{err:#}; it did not before the restore either"));
         }
         Err(err) => {
-            return Err(roll_back(hands, &plan, replaced.moves, replaced.swapped, err).await);
+            return Err(
+                roll_back(hands, journal, &plan, replaced.moves, replaced.swapped, err).await
+            );
         }
     }
     // The home is up: what is left of the old one is a nuisance, not a failure.
@@ -174,6 +197,8 @@ struct Replaced {
     moves: Moves,
     swapped: Swapped,
     containers: Vec<Stillness>,
+    /// What a person should look at of how they went on.
+    warnings: Vec<String>,
     /// Whether everything that was stopped could be started.
     released: anyhow::Result<()>,
 }
@@ -184,32 +209,56 @@ struct Replaced {
 /// Whatever was in the way. The old content is in place then, and the containers run.
 async fn replace(
     hands: &Hands,
+    journal: &Journal,
     plan: &RestorePlan,
     moves: Moves,
     stays: Vec<PathBuf>,
+    cancel: &CancellationToken,
 ) -> anyhow::Result<Replaced> {
     hands.monitor.step("stopping the containers", 0);
-    let held = match quiesce::hold(&hands.engine, &plan.stops).await {
+    let held = match quiesce::hold(&hands.engine, journal, &plan.stops, cancel).await {
         Ok(held) => held,
         Err(err) => return Err(give_up(moves, err).await),
     };
     // From here on nothing returns before everything that was stopped is started again.
+    let noting = journal.clone();
     let exchanged = island("exchanging", move || {
-        let swapped = moves.exchange(&stays);
+        let swapped = exchange(&noting, &moves, &stays);
         Ok((moves, swapped))
     })
     .await;
     hands.monitor.step("starting the containers", 0);
-    let (containers, released) = quiesce::release(&hands.engine, held).await;
+    let released = quiesce::release(&hands.engine, journal, held).await;
+    let outcome = released.outcome();
     let err = match exchanged {
-        Ok((moves, Ok(swapped))) => return Ok(Replaced { moves, swapped, containers, released }),
+        Ok((moves, Ok(swapped))) => {
+            return Ok(Replaced {
+                moves,
+                swapped,
+                containers: released.containers,
+                warnings: released.warnings,
+                released: outcome,
+            });
+        }
         Ok((moves, Err(err))) => give_up(moves, err).await,
         Err(err) => err,
     };
-    Err(match released {
+    Err(match outcome {
         Ok(()) => err,
         Err(held) => err.context(format!("{held:#}; before that")),
     })
+}
+
+/// Exchanges old and new content. The journal shows for how long they may be mixed.
+fn exchange(journal: &Journal, moves: &Moves, stays: &[PathBuf]) -> anyhow::Result<Swapped> {
+    journal.note(&[Event::SwapIntended])?;
+    let swapped = moves.exchange(stays);
+    // After a failure too, everything is where it was, unless old content lies aside still.
+    if swapped.is_ok() || !moves.hold_old_content() {
+        // Without that line a crash leaves the containers to a person, who finds all in order.
+        let _ = journal.note(&[Event::SwapDone]);
+    }
+    swapped
 }
 
 /// Waits until everything runs and Home Assistant answers.
@@ -253,6 +302,7 @@ async fn port(plan: &RestorePlan, reach: &Reach) -> anyhow::Result<u16> {
 /// Puts the old content back, because `reason`; gives the error to tell.
 async fn roll_back(
     hands: &Hands,
+    journal: &Journal,
     plan: &RestorePlan,
     moves: Moves,
     swapped: Swapped,
@@ -262,7 +312,7 @@ async fn roll_back(
     let name = &plan.home.homeassistant.name;
     let log = hands.engine.log_tail(name, LOG_LINES).await.unwrap_or_default();
     let holds: Vec<Hold> = plan.stops.iter().chain(&plan.start_too).cloned().collect();
-    let held = match quiesce::stop_what_is_there(&hands.engine, &holds).await {
+    let held = match quiesce::stop_what_is_there(&hands.engine, journal, &holds).await {
         Ok(held) => held,
         Err(err) => {
             return err.context(format!(
@@ -270,12 +320,16 @@ async fn roll_back(
             ));
         }
     };
+    let noting = journal.clone();
     let undone = island("moving back", move || {
+        // A way back that cannot be written down has to be gone all the same.
+        let _ = noting.note(&[Event::SwapIntended]);
         swapped.back()?;
+        let _ = noting.note(&[Event::SwapDone]);
         moves.discard()
     })
     .await;
-    let (_, released) = quiesce::release(&hands.engine, held).await;
+    let released = quiesce::release(&hands.engine, journal, held).await.outcome();
     match undone.context("moving back what was moved").and(released) {
         Ok(()) => {
             let log = log.trim().replace('\n', " | ");

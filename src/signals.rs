@@ -1,9 +1,11 @@
 //! The signals that ask the program to stop, turned into one token.
 
+use std::sync::Arc;
 use std::thread;
 
 use anyhow::Context;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGPIPE, SIGQUIT, SIGTERM, SIGTSTP};
+use signal_hook::flag;
 use signal_hook::iterator::Signals;
 use tokio_util::sync::CancellationToken;
 
@@ -31,6 +33,15 @@ pub fn token() -> anyhow::Result<CancellationToken> {
         })
         .context("starting the signal thread")?;
     Ok(token)
+}
+
+/// Lets this process go on through the [`STOPPING`] signals, and through a reader that has gone.
+pub fn outlive() -> anyhow::Result<()> {
+    for signal in STOPPING.into_iter().chain([SIGPIPE]) {
+        // A flag that nobody reads: all that counts is that the signal has a handler.
+        flag::register(signal, Arc::default()).context("preparing for signals")?;
+    }
+    Ok(())
 }
 
 /// The error that ends a run whose token was cancelled.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
-use crate::fsx::Draft;
+use crate::fsx::{self, Draft};
 
 /// A folder where backups lie.
 #[derive(Debug, Clone)]
@@ -75,6 +75,11 @@ impl Store {
     /// Begins a new file.
     pub fn draft(&self, name: &str) -> anyhow::Result<Draft> {
         Draft::create(&self.folder.join(name))
+    }
+
+    /// Where that file lies until it is complete.
+    pub fn draft_path(&self, name: &str) -> PathBuf {
+        fsx::draft_of(&self.folder.join(name))
     }
 
     /// Copies a file into the store under a name; gives its path there.

@@ -25,6 +25,7 @@ const PILE: &[(&str, Colour)] = &[
     ("cli", Async),
     ("backup", Async),
     ("restore", Async),
+    ("recover", Async),
     ("hands", Pure),
     ("survey", Async),
     ("gate", Async),
@@ -36,6 +37,8 @@ const PILE: &[(&str, Colour)] = &[
     ("store", Blocking),
     ("reach", Blocking),
     ("lock", Blocking),
+    ("guardian", Blocking),
+    ("journal", Blocking),
     ("engine", Async),
     ("plan", Pure),
     ("companions", Pure),
@@ -43,6 +46,7 @@ const PILE: &[(&str, Colour)] = &[
     ("monitor", Pure),
     ("island", Async),
     ("signals", Blocking),
+    ("faults", Blocking),
     ("fsx", Blocking),
 ];
 
@@ -55,7 +59,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("jiff", &["archive", "backup", "cli"]),
     ("bytesize", &["backup", "cli", "swap"]),
     ("tokio_util", &["*"]),
-    ("tokio", &["island", "engine", "quiesce", "gate", "backup", "cli"]),
+    ("tokio", &["island", "engine", "quiesce", "gate", "backup", "recover", "cli"]),
     ("futures_util", &["engine", "quiesce"]),
     ("async_trait", &["engine"]),
     ("bollard", &["engine"]),

@@ -11,6 +11,8 @@ mod holding;
 mod homes;
 #[path = "rules/hooks.rs"]
 mod hooks;
+#[path = "rules/orders.rs"]
+mod orders;
 #[path = "rules/stops.rs"]
 mod stops;
 #[path = "rules/warnings.rs"]

@@ -8,6 +8,8 @@
 mod changing;
 #[path = "small/commands.rs"]
 mod commands;
+#[path = "small/crashes.rs"]
+mod crashes;
 #[path = "small/damage.rs"]
 mod damage;
 #[path = "small/databases.rs"]

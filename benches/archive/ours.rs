@@ -33,7 +33,13 @@ pub(crate) fn write(tree: &Path, file: &Path) -> anyhow::Result<()> {
     };
     let metadata = Metadata::new("Benchmark", Timestamp::now(), std::slice::from_ref(&part), true);
     let store = tree.join("backups");
-    let source = Source { part, roots: vec![tree.to_owned()], stops: Vec::new(), store };
+    let source = Source {
+        part,
+        roots: vec![tree.to_owned()],
+        stops: Vec::new(),
+        store,
+        at_one_instant: false,
+    };
     let draft = Draft::create(file)?;
     let capture = Capture::look(vec![source])?;
     let (never, cancel) = (|_, _| Ok(Vec::new()), CancellationToken::new());

@@ -14,8 +14,8 @@ mod open;
 mod verify;
 mod write;
 
-pub use inner::Again;
 pub use extract::{Extracted, ROOT, Target, extract};
+pub use inner::Again;
 pub use metadata::{AddonRecord, HomeAssistantRecord, Metadata, slug};
 pub use open::{Archive, Member, OpenError};
 pub use verify::{Problem, Verdict, verify};

@@ -1,5 +1,6 @@
 //! The story of a backup, top to bottom.
 
+mod again;
 mod prepare;
 mod still;
 mod write;
@@ -11,17 +12,21 @@ use jiff::Timestamp;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
-use self::still::{Again, Holding, Still};
+pub use self::prepare::{Prepared, prepare};
+pub use self::still::HeldTooLong;
+use self::still::Still;
 use crate::archive::Metadata;
 use crate::capture::{Capture, NoRoom};
 use crate::hands::Hands;
 use crate::island::island;
-use crate::plan::{BackupRequest, Pick};
+use crate::journal::{Event, Story};
+use crate::plan::{BackupPlan, BackupRequest, HoldLimit, Pick};
+use crate::quiesce::databases::Consistency;
+use crate::quiesce::hooks::{self, Before, Ran};
 use crate::quiesce::{self, Stillness};
-use crate::{lock, signals};
-
-pub use self::prepare::{Prepared, prepare};
-pub use self::still::HeldTooLong;
+use crate::recover::{self, Desk};
+use crate::signals;
+use crate::store::Store;
 
 /// What a backup did.
 #[derive(Debug, Clone, Serialize)]
@@ -42,8 +47,26 @@ pub struct Report {
     pub longest_hold_seconds: f64,
     /// Each container that was held.
     pub containers: Vec<Stillness>,
+    /// What each database was given beyond the hold.
+    pub databases: Vec<Consistency>,
+    /// Each command that ran in a container.
+    pub hooks: Vec<Ran>,
+    /// What is not in it because its container asked for that, with the container's name.
+    pub skipped: Vec<String>,
+    /// What is good to know.
+    pub notes: Vec<String>,
     /// What a person should look at.
     pub warnings: Vec<String>,
+}
+
+/// A backup that is under way: what all its steps need.
+struct Run<'a> {
+    hands: &'a Hands,
+    desk: &'a Desk,
+    plan: &'a BackupPlan,
+    store: Store,
+    limit: HoldLimit,
+    cancel: &'a CancellationToken,
 }
 
 /// Makes a backup.
@@ -56,66 +79,69 @@ pub async fn run(
     request: &BackupRequest,
     cancel: &CancellationToken,
 ) -> anyhow::Result<Report> {
+    let mut desk = recover::begin(hands, Story::Backup).await?;
+    let outcome = carry_out(hands, &mut desk, pick, request, cancel).await;
+    desk.end().await;
+    outcome
+}
+
+async fn carry_out(
+    hands: &Hands,
+    desk: &mut Desk,
+    pick: &Pick,
+    request: &BackupRequest,
+    cancel: &CancellationToken,
+) -> anyhow::Result<Report> {
     let begin = Instant::now();
-    let state = hands.state.clone();
-    let _lock = island("locking", move || lock::take(&state)).await?;
     hands.monitor.step("looking at the home", 0);
     let prepared = prepare(hands, pick, request).await?;
-    let plan = prepared.plan.clone();
-    let mut warnings = plan.warnings.clone();
-    let content_bytes = prepared.bytes();
-    let metadata = Metadata::new(&plan.name, Timestamp::now(), &plan.parts, plan.compressed);
-    let mut draft = Some(write::reserve(&prepared, &metadata).await?);
+    write::check_room(&prepared).await?;
+    let mut warnings = std::mem::take(&mut desk.warnings);
+    warnings.extend(prepared.plan.warnings.iter().cloned());
+    let (plan, store) = (prepared.plan.clone(), prepared.store.clone());
+    let capture = warm(hands, prepared, &mut warnings, cancel).await?;
 
-    hands.monitor.step("copying what changes", prepared.needs);
-    let capture = warm(prepared, &mut warnings, cancel).await?;
-    signals::check(cancel)?;
-    let holding = Holding { hands, holds: &plan.holds, limit: request.limit, cancel };
-    let still = still::still(&holding, capture, &metadata, &mut draft).await?;
-    let Still { capture, mut containers, archived, warnings: more } = still;
-    warnings.extend(more);
-    let mut longest_hold_seconds = quiesce::longest(&containers);
-    let (draft, written) = match (capture, draft, archived) {
-        (Some(capture), Some(draft), _) => {
-            let again = Again::new(&holding);
-            let retaking = again.clone();
-            let retake = move |capture: &_, part, names| retaking.retake(capture, part, names);
-            let archived =
-                write::archive(hands, capture, &metadata, draft, retake, cancel).await?;
-            longest_hold_seconds = longest_hold_seconds.max(again.add_to(&mut containers));
-            archived
-        }
-        (_, _, Some(archived)) => archived,
-        _ => anyhow::bail!("nothing was archived"),
-    };
-    let path = write::verify(hands, draft, &written, cancel).await?;
-    warnings.extend(written.warnings);
-    Ok(Report {
-        slug: written.metadata.slug,
-        name: written.metadata.name,
-        path,
-        size_bytes: written.size_bytes,
-        content_bytes,
-        duration_seconds: begin.elapsed().as_secs_f64(),
-        longest_hold_seconds,
-        containers,
-        warnings,
-    })
+    desk.guard().await?;
+    let run = Run { hands, desk, plan: &plan, store, limit: request.limit, cancel };
+    let before = hooks_before(&run).await?;
+    let still = still::still(&run, capture, &before).await;
+    // Whatever became of the hold, and as soon as it is over.
+    let after = hooks::after(&hands.engine, &before.owed).await;
+    note_done(&run).await;
+    let still = still?;
+
+    let mut report = report(&plan, &still);
+    let (draft, written) = write::archive(&run, still, &mut report).await?;
+    report.path = write::verify(hands, draft, &written, cancel).await?;
+    report.slug = written.metadata.slug;
+    report.name = written.metadata.name;
+    report.size_bytes = written.size_bytes;
+    report.duration_seconds = begin.elapsed().as_secs_f64();
+    let skipped = before.skipped.iter().map(|(item, container)| format!("{item} ({container})"));
+    report.skipped = skipped.collect();
+    report.hooks = before.log.into_iter().chain(after.log).collect();
+    for more in [before.warnings, after.warnings, written.warnings] {
+        warnings.extend(more);
+    }
+    warnings.append(&mut report.warnings);
+    report.warnings = warnings;
+    Ok(report)
 }
 
 /// Copies what changes while everything runs.
 async fn warm(
+    hands: &Hands,
     prepared: Prepared,
     warnings: &mut Vec<String>,
     cancel: &CancellationToken,
 ) -> anyhow::Result<Capture> {
-    let Prepared { mut capture, staging, .. } = prepared;
+    let Prepared { mut capture, staging, needs, .. } = prepared;
     let Some(staging) = staging else { return Ok(capture) };
+    hands.monitor.step("copying what changes", needs);
     let cancel = cancel.clone();
     let (capture, warmed) = island("copying what changes", move || {
-        let warmed = capture
-            .begin(&staging)
-            .and_then(|()| capture.warm(&|| Ok(signals::check(&cancel)?)));
+        let go_on = || Ok(signals::check(&cancel)?);
+        let warmed = capture.begin(&staging).and_then(|()| capture.warm(&go_on));
         Ok((capture, warmed))
     })
     .await?;
@@ -127,4 +153,48 @@ async fn warm(
         warmed => warmed?,
     }
     Ok(capture)
+}
+
+/// Runs what containers want before they are held. What they want afterwards is written down first.
+async fn hooks_before(run: &Run<'_>) -> anyhow::Result<Before> {
+    for owed in hooks::intended(&run.plan.hooks) {
+        let who = run.plan.who(&owed.id, &owed.name);
+        run.desk.note(Event::after_owed(who, &owed.hook)).await?;
+    }
+    if !run.plan.hooks.is_empty() {
+        run.hands.monitor.step("running the hooks of containers", 0);
+    }
+    Ok(hooks::before(&run.hands.engine, &run.plan.hooks, run.cancel).await)
+}
+
+async fn note_done(run: &Run<'_>) {
+    for owed in hooks::intended(&run.plan.hooks) {
+        // They have run; at worst recovery runs one again.
+        let _ = run.desk.note(Event::AfterDone { name: owed.name }).await;
+    }
+}
+
+/// The report as far as it is known when everything runs again.
+fn report(plan: &BackupPlan, still: &Still) -> Report {
+    Report {
+        slug: String::new(),
+        name: plan.name.clone(),
+        path: PathBuf::new(),
+        size_bytes: 0,
+        content_bytes: still.content_bytes,
+        duration_seconds: 0.0,
+        longest_hold_seconds: quiesce::longest(&still.containers),
+        containers: still.containers.clone(),
+        databases: still.databases.clone(),
+        hooks: Vec::new(),
+        skipped: Vec::new(),
+        notes: still.notes.clone(),
+        warnings: still.warnings.clone(),
+    }
+}
+
+/// The metadata of what is in the backup in the end.
+fn metadata(plan: &BackupPlan, capture: &Capture) -> Metadata {
+    let parts: Vec<_> = capture.parts().cloned().collect();
+    Metadata::new(&plan.name, Timestamp::now(), &parts, plan.compressed)
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use anyhow::Context;
 
 use crate::capture::{Capture, Exclude, Extent, Source, Staging};
+use crate::companions::Database;
 use crate::hands::Hands;
 use crate::island::island;
 use crate::plan::{self, BackupPlan, BackupRequest, Pick, Refused};
@@ -130,7 +131,13 @@ fn sources(plan: &BackupPlan, reach: &Reach, store: &Store) -> anyhow::Result<Ve
                 roots,
                 stops: plan.stops.iter().filter_map(|it| reach.local(it)).collect(),
                 store: store.folder().to_owned(),
+                at_one_instant: part.trees.iter().any(|it| is_database(plan, &it.container)),
             })
         })
         .collect()
+}
+
+fn is_database(plan: &BackupPlan, container: &str) -> bool {
+    let mut containers = plan.home.containers();
+    containers.any(|it| it.name == container && Database::by_image(&it.image).is_some())
 }

@@ -1,18 +1,17 @@
 //! The hold: everything stands still while the capture takes what changed.
 
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
-use tokio_util::sync::CancellationToken;
 
-use super::write;
+use super::{Run, metadata, write};
 use crate::archive::{Metadata, Written};
-use crate::capture::{Capture, Retaken};
+use crate::capture::Capture;
 use crate::fsx::Draft;
-use crate::hands::Hands;
-use crate::island::{Shore, island};
-use crate::plan::{Hold, HoldLimit, How, OnMaxHold};
+use crate::island::island;
+use crate::plan::OnMaxHold;
+use crate::quiesce::databases::{self, Consistency};
+use crate::quiesce::hooks::Before;
 use crate::quiesce::{self, Held, Stillness};
 use crate::signals;
 
@@ -24,118 +23,190 @@ use crate::signals;
 )]
 pub struct HeldTooLong(Duration);
 
-/// What a hold needs.
-pub(super) struct Holding<'a> {
-    pub(super) hands: &'a Hands,
-    pub(super) holds: &'a [Hold],
-    pub(super) limit: HoldLimit,
-    pub(super) cancel: &'a CancellationToken,
-}
-
-/// What came out of it.
+/// What came out of a hold.
 pub(super) struct Still {
-    /// The stable view; nothing where the files had to be archived in their places.
-    pub(super) capture: Option<Capture>,
-    /// Where they had to be, the archive.
-    pub(super) archived: Option<(Draft, Written)>,
+    pub(super) taken: Option<Taken>,
+    pub(super) content_bytes: u64,
     pub(super) containers: Vec<Stillness>,
+    pub(super) databases: Vec<Consistency>,
+    pub(super) notes: Vec<String>,
     pub(super) warnings: Vec<String>,
 }
 
-/// Holds everything, takes what changed, and releases, whatever happens in between. `draft` is for
-/// a capture that is not stable, which is archived while everything is held.
+/// What was taken while everything stood still.
+pub(super) enum Taken {
+    /// A stable view, to be archived at leisure.
+    View(Capture, Metadata, Draft),
+    /// The archive itself, where there was no room for copies.
+    Archive(Draft, Written),
+}
+
+/// Holds everything, takes what changed, and releases, whatever happens in between.
 pub(super) async fn still(
-    holding: &Holding<'_>,
+    run: &Run<'_>,
     capture: Capture,
-    metadata: &Metadata,
-    draft: &mut Option<Draft>,
+    before: &Before,
 ) -> anyhow::Result<Still> {
-    let engine = &holding.hands.engine;
-    holding.hands.monitor.step("holding the containers", 0);
-    let mut held = Some(quiesce::hold(engine, holding.holds).await?);
-    let mut still = Still { capture: None, archived: None, containers: vec![], warnings: vec![] };
-    let taken = take(holding, capture, metadata, draft, &mut held, &mut still).await;
+    if let Some(failed) = &before.failed {
+        return Err(signals::check(run.cancel).map_or_else(anyhow::Error::from, |()| {
+            anyhow::anyhow!("{failed:#}; nothing was held")
+        }));
+    }
+    let capture = warm_again(run, capture, before).await?;
+    let metadata = metadata(run.plan, &capture);
+    let draft = write::begin(run, &metadata).await?;
+    let locked = databases::lock(&run.hands.engine, &run.plan.databases, run.cancel).await;
+    let mut still = Still {
+        taken: None,
+        content_bytes: capture.extents().iter().map(|it| it.bytes).sum(),
+        containers: Vec::new(),
+        databases: Vec::new(),
+        notes: notes(&capture),
+        warnings: Vec::new(),
+    };
+    let taken = hold(run, capture, metadata, draft, &mut still).await;
+    still.databases = databases::unlock(locked).await;
+    still.taken = Some(taken?);
+    Ok(still)
+}
+
+/// Leaves out what its container does not want to be taken, and copies what hooks have changed.
+async fn warm_again(
+    run: &Run<'_>,
+    mut capture: Capture,
+    before: &Before,
+) -> anyhow::Result<Capture> {
+    capture.retain(|part| !before.skipped.iter().any(|(item, _)| *item == part.item));
+    anyhow::ensure!(
+        capture.parts().next().is_some(),
+        "nothing is left to back up: every container asked to be skipped"
+    );
+    if run.plan.hooks.is_empty() || !capture.is_stable() {
+        return Ok(capture);
+    }
+    let cancel = run.cancel.clone();
+    island("copying what changes", move || {
+        capture.warm(&|| Ok(signals::check(&cancel)?))?;
+        Ok(capture)
+    })
+    .await
+}
+
+fn notes(capture: &Capture) -> Vec<String> {
+    match capture.n_packed() {
+        0 => Vec::new(),
+        n => vec![format!(
+            "{n} small files were copied before the hold, since this process may not hold so many open (ulimit -n)"
+        )],
+    }
+}
+
+async fn hold(
+    run: &Run<'_>,
+    capture: Capture,
+    metadata: Metadata,
+    draft: Draft,
+    still: &mut Still,
+) -> anyhow::Result<Taken> {
+    signals::check(run.cancel)?;
+    let (engine, journal) = (&run.hands.engine, &run.desk.journal);
+    run.hands.monitor.step("holding the containers", 0);
+    let mut held = Some(quiesce::hold(engine, journal, &run.plan.holds, run.cancel).await?);
+    let taken = take(run, capture, metadata, draft, &mut held, still).await;
     let stayed = match &held {
         Some(held) => quiesce::check(engine, held).await,
         None => Ok(()),
     };
-    release(holding, &mut held, &mut still).await;
-    taken?;
+    release(run, &mut held, still).await;
+    let taken = let_go(taken?).await?;
     stayed?;
-    Ok(still)
+    Ok(taken)
+}
+
+/// Ends the read transactions in databases: now that everything runs, their logs grow by them.
+async fn let_go(taken: Taken) -> anyhow::Result<Taken> {
+    match taken {
+        Taken::View(mut capture, metadata, draft) => {
+            let let_go = move || {
+                capture.let_go();
+                Ok(capture)
+            };
+            Ok(Taken::View(island("letting go of databases", let_go).await?, metadata, draft))
+        }
+        taken => Ok(taken),
+    }
 }
 
 async fn take(
-    holding: &Holding<'_>,
+    run: &Run<'_>,
     capture: Capture,
-    metadata: &Metadata,
-    draft: &mut Option<Draft>,
+    metadata: Metadata,
+    draft: Draft,
     held: &mut Option<Held>,
     still: &mut Still,
-) -> anyhow::Result<()> {
-    let deadline = Instant::now() + holding.limit.longest;
-    let (mut capture, settled) = settle(holding, capture, Some(deadline)).await?;
+) -> anyhow::Result<Taken> {
+    let deadline = Instant::now() + run.limit.longest;
+    let (mut capture, settled) = settle(run, capture, Some(deadline)).await?;
     match settled {
-        Err(err) if err.is::<HeldTooLong>() && goes_on(holding) => {
-            release(holding, held, still).await;
-            still.warnings.push(too_long(holding));
-            let (late, settled) = settle(holding, capture, None).await?;
+        Err(err) if err.is::<HeldTooLong>() && goes_on(run) => {
+            release(run, held, still).await;
+            still.warnings.push(too_long(run));
+            let (late, settled) = settle(run, capture, None).await?;
             settled?;
             capture = late;
         }
         settled => settled?,
     }
     if capture.is_stable() {
-        still.capture = Some(capture);
-        return Ok(());
+        return Ok(Taken::View(capture, metadata, draft));
     }
-    let Some(draft) = draft.take() else { return Ok(()) };
-    let stop = holding.cancel.child_token();
+    let stop = run.cancel.child_token();
     let never = |_: &Capture, _, _| Ok(Vec::new());
-    let archiving = write::archive(holding.hands, capture, metadata, draft, never, &stop);
-    let mut archiving = std::pin::pin!(archiving);
-    still.archived = Some(match timeout_at(deadline, &mut archiving).await {
-        Ok(archived) => archived?,
-        Err(_) if goes_on(holding) => {
-            release(holding, held, still).await;
-            still.warnings.push(too_long(holding));
-            archiving.await?
+    let mut writing =
+        std::pin::pin!(write::write(run.hands, capture, metadata, draft, never, &stop));
+    let (draft, written) = match timeout_at(deadline, &mut writing).await {
+        Ok(written) => written?,
+        Err(_) if goes_on(run) => {
+            release(run, held, still).await;
+            still.warnings.push(too_long(run));
+            writing.await?
         }
         Err(_) => {
             stop.cancel();
-            archiving.await.map_err(|_| HeldTooLong(holding.limit.longest))?
+            writing.await.map_err(|_| HeldTooLong(run.limit.longest))?
         }
-    });
-    Ok(())
+    };
+    Ok(Taken::Archive(draft, written))
 }
 
-fn goes_on(holding: &Holding<'_>) -> bool {
-    holding.limit.then == OnMaxHold::Continue
+fn goes_on(run: &Run<'_>) -> bool {
+    run.limit.then == OnMaxHold::Continue
 }
 
-fn too_long(holding: &Holding<'_>) -> String {
+fn too_long(run: &Run<'_>) -> String {
     format!(
         "the containers went on after {} s (--max-hold): what was copied later is of later moments",
-        holding.limit.longest.as_secs_f64()
+        run.limit.longest.as_secs_f64()
     )
 }
 
 /// Lets everything go on; once.
-async fn release(holding: &Holding<'_>, held: &mut Option<Held>, still: &mut Still) {
-    if let Some(held) = held.take() {
-        let (containers, failures) = quiesce::release(&holding.hands.engine, held).await;
-        still.containers = containers;
-        still.warnings.extend(failures.err().map(|it| format!("{it:#}")));
-    }
+async fn release(run: &Run<'_>, held: &mut Option<Held>, still: &mut Still) {
+    let Some(held) = held.take() else { return };
+    let released = quiesce::release(&run.hands.engine, &run.desk.journal, held).await;
+    still.containers = released.containers;
+    // A container that is still held is worse than no backup, and none the better for one less.
+    still.warnings.extend(released.failures.into_iter().map(|it| it.text));
+    still.warnings.extend(released.warnings);
 }
 
 /// Takes what changed. The capture comes back also where that did not go well.
 async fn settle(
-    holding: &Holding<'_>,
+    run: &Run<'_>,
     mut capture: Capture,
     deadline: Option<Instant>,
 ) -> anyhow::Result<(Capture, anyhow::Result<()>)> {
-    let (cancel, longest) = (holding.cancel.clone(), holding.limit.longest);
+    let (cancel, longest) = (run.cancel.clone(), run.limit.longest);
     island("copying what changed", move || {
         let settled = capture.settle(&|| {
             signals::check(&cancel)?;
@@ -147,53 +218,4 @@ async fn settle(
         Ok((capture, settled))
     })
     .await
-}
-
-/// A second, short hold for files that were written in place since the first. Containers that have
-/// to be stopped for it go on: the files are not worth that.
-pub(super) struct Again {
-    hands: Hands,
-    pauses: Vec<Hold>,
-    cancel: CancellationToken,
-    shore: Shore,
-    stood: Mutex<Vec<Stillness>>,
-}
-
-impl Again {
-    pub(super) fn new(holding: &Holding<'_>) -> Arc<Again> {
-        let pauses = holding.holds.iter().filter(|it| it.how == How::Pause).cloned().collect();
-        Arc::new(Again {
-            hands: holding.hands.clone(),
-            pauses,
-            cancel: holding.cancel.clone(),
-            shore: Shore::here(),
-            stood: Mutex::default(),
-        })
-    }
-
-    /// Takes files again. To be called from an island.
-    pub(super) fn retake(
-        &self,
-        capture: &Capture,
-        part: usize,
-        names: Vec<Vec<u8>>,
-    ) -> anyhow::Result<Vec<Retaken>> {
-        let engine = &self.hands.engine;
-        let held = self.shore.wait(quiesce::hold(engine, &self.pauses))?;
-        let retaken = capture.retake(part, names, &|| Ok(signals::check(&self.cancel)?));
-        let (stood, failures) = self.shore.wait(quiesce::release(engine, held));
-        self.stood.lock().unwrap_or_else(PoisonError::into_inner).extend(stood);
-        failures?;
-        retaken
-    }
-
-    /// Adds how long the containers stood still again; gives the longest of these holds.
-    pub(super) fn add_to(&self, containers: &mut [Stillness]) -> f64 {
-        let stood = self.stood.lock().unwrap_or_else(PoisonError::into_inner);
-        for it in stood.iter() {
-            let first = containers.iter_mut().find(|first| first.name == it.name);
-            first.into_iter().for_each(|first| first.hold_seconds += it.hold_seconds);
-        }
-        quiesce::longest(&stood)
-    }
 }

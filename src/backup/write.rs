@@ -6,18 +6,20 @@ use anyhow::Context;
 use bytesize::ByteSize;
 use tokio_util::sync::CancellationToken;
 
-use super::Prepared;
+use super::again::Again;
+use super::still::{Still, Taken};
+use super::{Prepared, Report, Run};
 use crate::archive::{self, Archive, Metadata, Written};
 use crate::capture::{Capture, Retaken};
 use crate::fsx::{self, Draft};
 use crate::hands::Hands;
 use crate::island::island;
+use crate::journal::Event;
 
-/// Begins the file, where there is room for it.
-pub(super) async fn reserve(prepared: &Prepared, metadata: &Metadata) -> anyhow::Result<Draft> {
-    let least = prepared.least();
-    let (store, name) = (prepared.store.clone(), metadata.file_name());
-    island("reserving", move || {
+/// Refuses before anything is done where the archive cannot fit.
+pub(super) async fn check_room(prepared: &Prepared) -> anyhow::Result<()> {
+    let (store, least) = (prepared.store.clone(), prepared.least());
+    island("looking for room", move || {
         store.make()?;
         let room = fsx::room(store.folder())?;
         anyhow::ensure!(
@@ -27,21 +29,47 @@ pub(super) async fn reserve(prepared: &Prepared, metadata: &Metadata) -> anyhow:
             ByteSize(room),
             ByteSize(least)
         );
-        store.draft(&name)
+        Ok(())
     })
     .await
 }
 
-/// Writes the archive. `again` takes files of a part again, by their names in its tar.
+/// Begins the file, once it is written down that it will be there.
+pub(super) async fn begin(run: &Run<'_>, metadata: &Metadata) -> anyhow::Result<Draft> {
+    let (store, name) = (run.store.clone(), metadata.file_name());
+    run.desk.note(Event::DraftIntended { path: store.draft_path(&name) }).await?;
+    island("beginning the file", move || store.draft(&name)).await
+}
+
+/// Writes the archive, unless the hold already did.
 pub(super) async fn archive(
+    run: &Run<'_>,
+    still: Still,
+    report: &mut Report,
+) -> anyhow::Result<(Draft, Written)> {
+    match still.taken.context("nothing was taken")? {
+        Taken::Archive(draft, written) => Ok((draft, written)),
+        Taken::View(capture, metadata, draft) => {
+            let again = Again::new(run);
+            let retaking = again.clone();
+            let retake = move |capture: &_, part, names| retaking.retake(capture, part, names);
+            let written = write(run.hands, capture, metadata, draft, retake, run.cancel).await;
+            again.tell(report);
+            written
+        }
+    }
+}
+
+/// Writes it. `again` takes files of a part again, by their names in its tar.
+pub(super) async fn write(
     hands: &Hands,
     capture: Capture,
-    metadata: &Metadata,
+    metadata: Metadata,
     draft: Draft,
     again: impl Fn(&Capture, usize, Vec<Vec<u8>>) -> anyhow::Result<Vec<Retaken>> + Send + 'static,
     cancel: &CancellationToken,
 ) -> anyhow::Result<(Draft, Written)> {
-    let (monitor, cancel, metadata) = (hands.monitor.clone(), cancel.clone(), metadata.clone());
+    let (monitor, cancel) = (hands.monitor.clone(), cancel.clone());
     monitor.step("archiving", capture.extents().iter().map(|it| it.bytes).sum());
     island("archiving", move || {
         let again = |part, names| again(&capture, part, names);

@@ -98,7 +98,8 @@ impl Fill<'_> {
     /// A log is worth nothing without the hold: it belongs to the very instant.
     fn is_wanted(&self, node: &Node) -> bool {
         let is_log = || sqlite::is_log(node.name.as_bytes());
-        matches!(node.kind, Kind::File(Content::There(_))) && (self.phase == Phase::Held || !is_log())
+        matches!(node.kind, Kind::File(Content::There(_)))
+            && (self.phase == Phase::Held || !is_log())
     }
 
     fn open(&self, folder: &OwnedFd, name: &OsStr, path: &Path) -> anyhow::Result<Option<File>> {
@@ -145,7 +146,8 @@ impl Fill<'_> {
             Some(old) => self.spool.renew(old, &file, stat.size, self.go_on)?,
             None => self.spool.add(&file, stat.size, self.go_on)?,
         };
-        if self.phase == Phase::Held && Stat::from(fstat(&*file).context("looking at it")?) != *stat {
+        if self.phase == Phase::Held && Stat::from(fstat(&*file).context("looking at it")?) != *stat
+        {
             self.tell(path, "changed while everything was held: something else writes it");
         }
         Ok(slot.map_or(Content::There(None), Content::Spooled))

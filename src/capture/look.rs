@@ -293,9 +293,7 @@ fn join(name: &[u8], child: &OsStr) -> Vec<u8> {
 pub(super) fn open_below(root: &Path, below: &Path) -> anyhow::Result<Option<File>> {
     let Some(name) = below.file_name() else {
         // The mount itself is a file.
-        return File::open(root)
-            .map(Some)
-            .with_context(|| format!("reading {}", root.display()));
+        return File::open(root).map(Some).with_context(|| format!("reading {}", root.display()));
     };
     let parent = below.parent().unwrap_or(Path::new(""));
     let Some(folder) = folder_below(root, parent)? else { return Ok(None) };

@@ -41,9 +41,9 @@ use self::fill::{Fill, Phase, Readers};
 pub use self::node::{Found, Stat, What, Where};
 use self::node::{Kind, Node, View};
 pub use self::read::{Reading, Retaken};
+use self::spool::Spool;
 pub use self::spool::{GoOn, NoRoom};
 pub use self::staging::Staging;
-use self::spool::Spool;
 use crate::model::Part;
 
 /// When less than this has changed between two looks, another one would find as much again.
@@ -66,6 +66,8 @@ pub struct Source {
     pub stops: Vec<PathBuf>,
     /// A folder of backups, whose files never become part of one.
     pub store: PathBuf,
+    /// Whether all files have to be of one instant to be of use, as those of a database.
+    pub at_one_instant: bool,
 }
 
 /// How much a part holds.
@@ -205,7 +207,8 @@ impl Capture {
     pub fn n_packed(&self) -> u64 {
         let mut n = 0;
         if self.pack > 0 {
-            let mut count = |node: &Node| n += u64::from(node.stat.is_file() && node.stat.size <= self.pack);
+            let mut count =
+                |node: &Node| n += u64::from(node.stat.is_file() && node.stat.size <= self.pack);
             self.parts.iter().for_each(|it| it.each(&mut count));
         }
         n
@@ -235,7 +238,7 @@ impl Capture {
                 go_on,
                 told: &told,
                 copied: AtomicU64::new(0),
-                all: false,
+                all: part.source.at_one_instant,
             };
             part.views.iter_mut().try_for_each(|view| fill.view(view))?;
             copied += fill.copied.load(Ordering::Relaxed);

@@ -119,7 +119,9 @@ impl Capture {
             // The innermost mount: one may lie in a folder of another.
             let views = self.parts[part].views.iter();
             let fitting = views.filter_map(|it| Some((it, it.below(&name)?)));
-            let Some((view, below)) = fitting.max_by_key(|(it, _)| it.prefix.len()) else { continue };
+            let Some((view, below)) = fitting.max_by_key(|(it, _)| it.prefix.len()) else {
+                continue;
+            };
             let Some(file) = look::open_below(&view.root, below)? else { continue };
             let stat = Stat::from(fstat(&file).context("looking at it")?);
             if !stat.is_file() {

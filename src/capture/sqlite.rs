@@ -119,11 +119,7 @@ fn try_park(path: &Path, file: &Arc<File>) -> anyhow::Result<Option<Reader>> {
     }
     // Somebody may have put another file there since this one was opened.
     let is_same = std::fs::metadata(path)?.ino() == file.metadata()?.ino();
-    Ok(is_same.then(|| Reader {
-        _connection: reading,
-        file: file.clone(),
-        more: Mutex::default(),
-    }))
+    Ok(is_same.then(|| Reader { _connection: reading, file: file.clone(), more: Mutex::default() }))
 }
 
 /// Its log and the index of it are there, so nothing is made by opening it.

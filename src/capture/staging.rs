@@ -25,18 +25,18 @@ impl Capture {
     pub fn needs(&self) -> u64 {
         let hot = hot::inodes();
         let mut needs = 0;
-        let mut add = |node: &Node| {
+        let mut add = |node: &Node, all: bool| {
             let is_small = node.stat.size <= self.pack;
             let is_hot = || {
                 sqlite::is_named_so(&node.name)
                     || hot.contains(&node.stat.inode)
                     || fill::is_recent(&node.stat, self.began)
             };
-            if node.stat.is_file() && (is_small || is_hot()) {
+            if node.stat.is_file() && (all || is_small || is_hot()) {
                 needs += node.stat.size;
             }
         };
-        self.parts.iter().for_each(|it| it.each(&mut add));
+        self.parts.iter().for_each(|it| it.each(&mut |node| add(node, it.source.at_one_instant)));
         needs
     }
 
@@ -60,7 +60,7 @@ impl Capture {
             Some(Staging { folder: folder.clone(), room })
         };
         let mut fitting: Vec<Staging> =
-            folders.iter().filter_map(room).filter(|it| it.room >= needs).collect();
+            folders.iter().filter_map(room).filter(|it| it.room > needs).collect();
         fitting.sort_by_key(|it| device(&it.folder) != near);
         fitting.into_iter().next()
     }

@@ -79,6 +79,11 @@ pub(super) enum Command {
     Remove(OneBackup),
     /// Restore a backup: stop, put the data back, start, and wait for Home Assistant
     Restore(Restore),
+    /// Close what an interrupted run left open: release what it held, remove its unfinished file
+    Resume,
+    /// Watch over a run that started it
+    #[command(name = crate::guardian::COMMAND, hide = true)]
+    Guardian,
 }
 
 #[derive(Debug, ClapArgs)]

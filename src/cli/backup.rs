@@ -25,7 +25,7 @@ fn text(report: &Report) -> String {
         .map(|it| format!("{} {:.2} s ({})", it.name, it.hold_seconds, it.held.word()))
         .collect();
     let held = if held.is_empty() { "nobody".to_owned() } else { held.join(", ") };
-    format!(
+    let mut text = format!(
         "backed up \"{}\" as {}\n  file  {}\n  size  {}, {} before compression\n  time  {:.1} s\n  held  {held}\n",
         report.name,
         report.slug,
@@ -33,5 +33,24 @@ fn text(report: &Report) -> String {
         size(report.size_bytes),
         size(report.content_bytes),
         report.duration_seconds,
-    )
+    );
+    for it in &report.databases {
+        text +=
+            &format!("  {}: {}{}\n", it.container, it.consistency, reason(it.reason.as_deref()));
+    }
+    for it in report.hooks.iter().filter(|it| it.exit_code != Some(0)) {
+        text +=
+            &format!("  hearthkeep.{} of {} said: {}\n", it.hook, it.container, it.output.trim());
+    }
+    for it in &report.skipped {
+        text += &format!("  skipped {it}\n");
+    }
+    for it in &report.notes {
+        text += &format!("  {it}\n");
+    }
+    text
+}
+
+fn reason(reason: Option<&str>) -> String {
+    reason.map(|it| format!(" ({it})")).unwrap_or_default()
 }

@@ -6,11 +6,13 @@ mod args;
 mod backup;
 mod exit;
 mod files;
+mod guardian;
 mod list;
 mod plan;
 mod progress;
 mod render;
 mod restore;
+mod resume;
 
 use std::ffi::OsString;
 use std::sync::Arc;
@@ -58,13 +60,11 @@ fn run_with(words: impl Iterator<Item = OsString>) -> Exit {
 }
 
 fn carry_out(args: Args, out: Out) -> anyhow::Result<Exit> {
+    if let Command::Guardian = args.command {
+        return guardian::run(&args.common.state_folder()?, out);
+    }
     let cancel = signals::token()?;
-    // One thread is enough for what waits; what works runs on blocking threads.
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("starting the runtime")?;
-    runtime.block_on(async {
+    runtime()?.block_on(async {
         let face = Face { out, common: args.common, cancel };
         match args.command {
             Command::Plan(args) => plan::run(&face, args).await,
@@ -76,8 +76,19 @@ fn carry_out(args: Args, out: Out) -> anyhow::Result<Exit> {
             Command::Import(args) => files::import(&face, args).await,
             Command::Remove(args) => files::remove(&face, &args.backup).await,
             Command::Restore(args) => restore::run(&face, args).await,
+            Command::Resume => resume::run(&face).await,
+            // It needs none of this, and was answered above.
+            Command::Guardian => Ok(Exit::Done),
         }
     })
+}
+
+/// One thread is enough for what waits; what works runs on blocking threads.
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("starting the runtime")
 }
 
 /// What every command has.

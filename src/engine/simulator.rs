@@ -7,7 +7,7 @@ use async_trait::async_trait;
 
 use super::script::Actor;
 use super::{About, Backend, Command, Error, Executed, Script, Session};
-use crate::model::{Container, State};
+use crate::model::{Container, Health, State};
 
 /// An engine in memory. Clones are handles to the same engine, so that a test keeps one to prepare
 /// faults and to see what was asked for.
@@ -38,6 +38,14 @@ pub enum Fault {
         container: String,
         /// The first call to miss it.
         at: usize,
+    },
+    /// A stop of this container is answered only after so long, and the container runs until
+    /// then or until a test says otherwise.
+    SlowStop {
+        /// The name of the container.
+        container: String,
+        /// How long the engine takes.
+        seconds: u64,
     },
     /// Nothing answers from that call on.
     Unreachable {
@@ -94,6 +102,13 @@ impl Simulator {
     pub fn set_state(&self, container: &str, state: State) {
         if let Some(it) = self.world().containers.iter_mut().find(|it| it.is(container)) {
             it.container.state = state;
+        }
+    }
+
+    /// Changes what the health check of a container says.
+    pub fn set_health(&self, container: &str, health: Health) {
+        if let Some(it) = self.world().containers.iter_mut().find(|it| it.is(container)) {
+            it.container.health = health;
         }
     }
 
@@ -192,6 +207,13 @@ impl World {
         Err(refused(call, name, message))
     }
 
+    fn stops_slowly(&self, name: &str) -> Option<u64> {
+        self.faults.iter().find_map(|(_, fault)| match fault {
+            Fault::SlowStop { container, seconds } if container == name => Some(*seconds),
+            _ => None,
+        })
+    }
+
     fn is_gone(&self, subject: &Simulated, n: usize) -> bool {
         self.faults.iter().any(|(since, fault)| fault.takes(subject, n - since))
     }
@@ -269,6 +291,10 @@ impl Backend for Simulator {
     }
 
     async fn stop(&self, container: &str, _timeout: Option<Duration>) -> Result<(), Error> {
+        let slow = self.world().stops_slowly(container);
+        if let Some(seconds) = slow {
+            tokio::time::sleep(Duration::from_secs(seconds)).await;
+        }
         self.deed("stop", container, |_| Ok(State::Stopped))
     }
 

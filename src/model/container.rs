@@ -5,7 +5,9 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+
+use super::{Compose, Who};
 
 /// One container on the engine, running or not.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,6 +56,24 @@ impl Container {
         self.label("com.docker.compose.service")
     }
 
+    /// Its place in its Compose project. A container for one command (`compose run`) has none.
+    pub fn compose(&self) -> Option<Compose> {
+        if self.label("com.docker.compose.oneoff") == Some("True") {
+            return None;
+        }
+        let number = self.label("com.docker.compose.container-number");
+        Some(Compose {
+            project: self.project()?.to_owned(),
+            service: self.service()?.to_owned(),
+            number: number.and_then(|it| it.parse().ok()).unwrap_or(1),
+        })
+    }
+
+    /// All that it can be found again by.
+    pub fn who(&self) -> Who {
+        Who { id: self.id.clone(), name: self.name.clone(), compose: self.compose() }
+    }
+
     /// What is mounted exactly there.
     pub fn mounted_at(&self, destination: &str) -> Option<&Mount> {
         self.mounts.iter().find(|it| it.destination == Path::new(destination))
@@ -66,7 +86,7 @@ impl Container {
 }
 
 /// What a container is doing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
     /// Its processes run.

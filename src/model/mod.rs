@@ -7,9 +7,11 @@ mod contents;
 mod item;
 mod manifest;
 mod part;
+mod who;
 
 pub use container::{Container, Health, Mount, MountKind, State};
 pub use contents::Contents;
 pub use item::{FOLDERS, Item};
 pub use manifest::{Manifest, PartRecord, TreeRecord};
 pub use part::{Part, PartKind, Tree, member_name};
+pub use who::{Compose, Who};

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::parts::{Planned, all_parts};
 use super::{Facts, Hold, Home, Hooks, Refused, Served, databases, hold, hooks, warnings};
-use crate::model::{Container, Item, Part, PartKind};
+use crate::model::{Container, Item, Part, PartKind, Who};
 
 /// What a person asked for.
 #[derive(Debug, Clone, Default)]
@@ -72,6 +72,14 @@ pub struct BackupPlan {
     pub warnings: Vec<String>,
     /// Whether the parts are compressed.
     pub compressed: bool,
+}
+
+impl BackupPlan {
+    /// How a container of the home is found again, whatever becomes of it.
+    pub fn who(&self, id: &str, name: &str) -> Who {
+        let compose = self.home.containers().find(|it| it.id == id).and_then(Container::compose);
+        Who { id: id.to_owned(), name: name.to_owned(), compose }
+    }
 }
 
 /// Something that is not in the file, and why.

@@ -1,20 +1,20 @@
-//! How each container is made still, and in which order containers stop and start.
+//! How each container is made still.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
+use super::order::{self, start_order};
 use super::{Home, Refused, labels};
-use crate::model::{Container, Health, Mount, Part, State};
+use crate::model::{Compose, Container, Health, Mount, Part, State, Who};
 
 /// Home Assistant writes its state and closes its database when it is stopped; its own service
 /// file allows that much.
 const HOME_ASSISTANT_STOP_TIMEOUT: Duration = Duration::from_secs(260);
 
 /// How a container is made still.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum How {
     /// Its processes are frozen.
@@ -43,6 +43,8 @@ pub struct Hold {
     pub id: String,
     /// Its name.
     pub name: String,
+    /// Its place in its Compose project, where it has one.
+    pub compose: Option<Compose>,
     /// How it is held.
     pub how: How,
     /// What it was doing before, and does again after.
@@ -51,6 +53,24 @@ pub struct Hold {
     pub healthy: bool,
     /// How long it may take to stop; `None` leaves it to the engine.
     pub stop_timeout: Option<Duration>,
+    /// Who of those that are held with it has to go on before it.
+    pub needs: Vec<Need>,
+}
+
+/// Somebody who has to go on before a container is started.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Need {
+    /// The other container's name.
+    pub name: String,
+    /// Whether it also has to be healthy again, as Compose's `service_healthy` asks for.
+    pub healthy: bool,
+}
+
+impl Hold {
+    /// All that the container can be found again by.
+    pub fn who(&self) -> Who {
+        Who { id: self.id.clone(), name: self.name.clone(), compose: self.compose.clone() }
+    }
 }
 
 /// The holds of a backup: every running container of the home that can write what is backed up.
@@ -89,7 +109,25 @@ pub(super) fn with_joined(home: &Home, holds: &[Hold]) -> Result<Vec<Hold>, Refu
             with_joined.extend(planned.cloned());
         }
     }
-    Ok(with_joined)
+    Ok(with_needs(&all, with_joined))
+}
+
+/// The same holds, each with those of the others that have to go on before it. Only those that
+/// stand behind it can be meant: a circle of dependence was broken by the order.
+fn with_needs(all: &[&Container], mut holds: Vec<Hold>) -> Vec<Hold> {
+    let find = |hold: &Hold| all.iter().find(|it| it.id == hold.id).copied();
+    for n in 0..holds.len() {
+        let Some(one) = find(&holds[n]) else { continue };
+        let behind = holds[n + 1..].iter().filter_map(find);
+        holds[n].needs = behind
+            .filter(|other| order::waits_for(one, other, all))
+            .map(|other| Need {
+                name: other.name.clone(),
+                healthy: order::wants_healthy(one, other),
+            })
+            .collect();
+    }
+    holds
 }
 
 /// Every container of the home that satisfies `wanted`, those first that depend on others.
@@ -120,12 +158,14 @@ pub(super) fn hold(
     Ok(Hold {
         id: container.id.clone(),
         name: container.name.clone(),
+        compose: container.compose(),
         how,
         was: container.state,
         healthy: matches!(container.health, Health::None | Health::Healthy),
         stop_timeout: stop_timeout
             .or(container.stop_timeout)
             .or(is_home.then_some(HOME_ASSISTANT_STOP_TIMEOUT)),
+        needs: Vec::new(),
     })
 }
 
@@ -136,45 +176,8 @@ pub(super) fn can_write(container: &Container, parts: &[Part]) -> bool {
 
 /// Whether a mount is writable and overlaps one of the parts' sources.
 pub(super) fn writes_into(mount: &Mount, parts: &[Part]) -> bool {
-    let overlaps = |a: &Path, b: &Path| a.starts_with(b) || b.starts_with(a);
     let mut trees = parts.iter().flat_map(|it| &it.trees);
     mount.writable
         && !mount.source.as_os_str().is_empty()
-        && trees.any(|tree| overlaps(&mount.source, &tree.source))
-}
-
-/// The containers with those that others depend on first. A circle is broken where it is met.
-pub fn start_order<'a>(containers: &[&'a Container]) -> Vec<&'a Container> {
-    let mut order = Vec::new();
-    let mut seen = BTreeSet::new();
-    for container in containers {
-        visit(container, containers, &mut seen, &mut order);
-    }
-    order
-}
-
-fn visit<'a>(
-    container: &'a Container,
-    all: &[&'a Container],
-    seen: &mut BTreeSet<&'a str>,
-    order: &mut Vec<&'a Container>,
-) {
-    if !seen.insert(&container.id) {
-        return;
-    }
-    for other in all.iter().filter(|it| depends_on(container, it)) {
-        visit(other, all, seen, order);
-    }
-    order.push(container);
-}
-
-/// Whether `one` needs `other`: by Compose's own label (`service:condition:restart,…`), or because
-/// it has joined its network.
-fn depends_on(one: &Container, other: &Container) -> bool {
-    let named = one.project().is_some()
-        && one.project() == other.project()
-        && one
-            .label("com.docker.compose.depends_on")
-            .is_some_and(|it| it.split(',').any(|part| part.split(':').next() == other.service()));
-    one.has_joined(other) || named
+        && trees.any(|tree| order::overlaps(&mount.source, &tree.source))
 }

@@ -39,8 +39,18 @@ pub(super) fn belonging(container: &Container) -> Result<(Option<bool>, Option<R
     Ok((enable, role))
 }
 
+/// The label by which a person orders what is not otherwise related.
+const PRIORITY: &str = "hearthkeep.priority";
+
+/// The priority of a container: the higher, the later it is held and the earlier it starts again.
+/// What is no number is refused by [`read`], and none here.
+pub(super) fn priority(container: &Container) -> i32 {
+    container.label(PRIORITY).and_then(|it| it.trim().parse().ok()).unwrap_or(0)
+}
+
 pub(super) fn read(container: &Container) -> Result<Labels, Refused> {
     let label = |key: &'static str| Label { container, key };
+    label(PRIORITY).parse("a whole number", |it| it.parse::<i32>().ok())?;
     Ok(Labels {
         slug: label("hearthkeep.slug").parse("letters, digits, - and _", |it| {
             let sound = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';

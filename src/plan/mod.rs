@@ -8,6 +8,7 @@ mod home;
 mod hooks;
 mod labels;
 mod mounts;
+mod order;
 mod parts;
 mod refused;
 mod restore;
@@ -18,9 +19,10 @@ use std::path::PathBuf;
 
 pub use backup::{BackupPlan, BackupRequest, HoldLimit, LeftOut, OnMaxHold, backup};
 pub use databases::{Served, as_after_a_power_cut, consistency};
-pub use hold::{Hold, How, start_order};
+pub use hold::{Hold, How, Need};
 pub use home::{Home, Pick, find};
 pub use hooks::{Hook, Hooks, OnError};
+pub use order::start_order;
 pub use refused::Refused;
 pub use restore::{RestorePlan, RestoreRequest, Route, restore};
 

@@ -1,7 +1,10 @@
 //! Hold containers still, and let them go on again.
 //!
 //! What was held is always released, whatever happened in between: the caller holds, works,
-//! releases, and only then looks at how the work went. Nothing cancels a release.
+//! releases, and only then looks at how the work went. Nothing cancels a release. What will be
+//! held is in the journal before the engine is asked, so that a crash changes nothing of that.
+
+mod release;
 
 pub mod databases;
 pub mod hooks;
@@ -9,26 +12,30 @@ pub mod hooks;
 use std::time::Duration;
 
 use anyhow::Context;
-use futures_util::future::{join, join_all};
+use futures_util::future::join_all;
 use serde::Serialize;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, timeout};
+use tokio_util::sync::CancellationToken;
 
+pub use self::release::{Failure, Released, release};
 use crate::engine::{Engine, Error};
+use crate::island::island;
+use crate::journal::{Event, Journal};
 use crate::model::{Container, State};
 use crate::plan::{Hold, How};
+use crate::signals;
 
-/// How long a release tries again where the engine answers, but refuses.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long an engine that has reported a failure may still be at work on a stop.
+const AFTER_FAILED_STOP: Duration = Duration::from_secs(3);
 
-/// How long a release tries again where no engine answers: nothing better can be done than to wait
-/// until somebody has mended it.
-const PATIENCE_WITHOUT_ENGINE: Duration = Duration::from_mins(30);
+/// How long the engine gives a container to stop that does not say itself.
+const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long a release waits before it asks again.
-const PAUSE_BETWEEN_TRIES: Duration = Duration::from_millis(250);
+/// On top of it, until what did not end was killed and is gone, on a slow disk too.
+const STOP_MARGIN: Duration = Duration::from_secs(10);
 
-/// How often a release looks again at a container that was started while its stop may go on.
-const LOOKS_AFTER_FAILED_STOP: usize = 12;
+/// Whatever a label says, nobody waits longer for a stop to end.
+const LONGEST_STOP: Duration = Duration::from_hours(24);
 
 /// How long the engine may take to say whether everything is still.
 const PATIENCE_FOR_CHECK: Duration = Duration::from_secs(5);
@@ -43,8 +50,9 @@ pub struct Held {
 struct One {
     hold: Hold,
     since: Instant,
-    /// Whether the engine reported a failure, and may still be at work on it.
-    failed: bool,
+    /// Until when a stop may still go on that nobody waits for any more. It cannot be taken back,
+    /// so a start before its end would be in vain.
+    stopping_until: Option<Instant>,
 }
 
 /// What a container means that does not exist any more.
@@ -65,48 +73,127 @@ pub struct Stillness {
     pub hold_seconds: f64,
 }
 
+impl Held {
+    /// What a run has left that crashed. Each comes with the time for which a stop that the run
+    /// asked for may go on.
+    pub fn by_crashed(holds: Vec<(Hold, Duration)>) -> Held {
+        let now = Instant::now();
+        let one = |(hold, stopping)| One { hold, since: now, stopping_until: Some(now + stopping) };
+        Held { held: holds.into_iter().map(one).collect() }
+    }
+}
+
+/// How long a stop goes on at most.
+pub fn longest_stop(stop_timeout: Option<Duration>) -> Duration {
+    stop_timeout.unwrap_or(STOP_TIMEOUT).saturating_add(STOP_MARGIN).min(LONGEST_STOP)
+}
+
 /// Makes all containers still: those to stop one after the other in the order of the plan, then
 /// all others at once, so that those that are only paused stand still as briefly as they can.
 ///
 /// # Errors
-/// Where one cannot be held. The others are released before it returns.
-pub async fn hold(engine: &Engine, holds: &[Hold]) -> anyhow::Result<Held> {
-    hold_those(engine, holds, Gone::Fails).await
+/// Where one cannot be held, the journal cannot be written, or the run was cancelled. The others
+/// are released before it returns.
+pub async fn hold(
+    engine: &Engine,
+    journal: &Journal,
+    holds: &[Hold],
+    cancel: &CancellationToken,
+) -> anyhow::Result<Held> {
+    hold_those(engine, journal, holds, Gone::Fails, cancel).await
 }
 
-/// The same, for the way back: a container to stop that does not exist any more is still enough,
-/// and the release passes it over.
+/// The same, for the way back, which nothing cancels: a container to stop that does not exist any
+/// more is still enough, and the release passes it over.
 ///
 /// # Errors
 /// As those of [`hold`].
-pub async fn stop_what_is_there(engine: &Engine, holds: &[Hold]) -> anyhow::Result<Held> {
-    hold_those(engine, holds, Gone::IsStill).await
+pub async fn stop_what_is_there(
+    engine: &Engine,
+    journal: &Journal,
+    holds: &[Hold],
+) -> anyhow::Result<Held> {
+    hold_those(engine, journal, holds, Gone::IsStill, &CancellationToken::new()).await
 }
 
-async fn hold_those(engine: &Engine, holds: &[Hold], gone: Gone) -> anyhow::Result<Held> {
+async fn hold_those(
+    engine: &Engine,
+    journal: &Journal,
+    holds: &[Hold],
+    gone: Gone,
+    cancel: &CancellationToken,
+) -> anyhow::Result<Held> {
+    let holds: Vec<Hold> = holds.iter().filter(|it| is_touched(it)).cloned().collect();
+    // All of it now, so that no disk is waited for while anybody is held.
+    note(journal, holds.iter().map(Event::hold).collect()).await?;
     let mut held = Held::default();
-    let Err(err) = take(engine, holds, gone, &mut held).await else { return Ok(held) };
-    match release(engine, held).await.1 {
+    let taken = take(engine, &holds, gone, &mut held, cancel).await;
+    // Nobody holds those, so nobody will release them.
+    let is_held = |hold: &Hold| held.held.iter().any(|it| it.hold.id == hold.id);
+    let passed: Vec<Event> =
+        holds.iter().filter(|it| !is_held(it)).map(|it| released(&it.name)).collect();
+    let Err(err) = taken else {
+        if !passed.is_empty() {
+            // Recovery would come to the same end by itself.
+            let _ = note(journal, passed).await;
+        }
+        return Ok(held);
+    };
+    let outcome = release(engine, journal, held).await.outcome();
+    let _ = note(journal, passed).await;
+    match outcome {
         Ok(()) => Err(err),
         Err(more) => Err(anyhow::anyhow!("{err:#}; then, releasing what was held: {more:#}")),
     }
 }
 
-async fn take(engine: &Engine, holds: &[Hold], gone: Gone, held: &mut Held) -> anyhow::Result<()> {
+/// Whether the engine will be asked to do anything to it.
+fn is_touched(hold: &Hold) -> bool {
+    match hold.how {
+        How::Stop => true,
+        How::Pause => hold.was == State::Running,
+        How::None => false,
+    }
+}
+
+fn released(name: &str) -> Event {
+    Event::Released { name: name.to_owned() }
+}
+
+async fn note(journal: &Journal, events: Vec<Event>) -> anyhow::Result<()> {
+    let journal = journal.clone();
+    island("writing the journal", move || journal.note(&events)).await
+}
+
+async fn take(
+    engine: &Engine,
+    holds: &[Hold],
+    gone: Gone,
+    held: &mut Held,
+    cancel: &CancellationToken,
+) -> anyhow::Result<()> {
     for hold in holds.iter().filter(|it| it.how == How::Stop) {
+        signals::check(cancel)?;
         let since = Instant::now();
-        let answer = engine.stop(&hold.id, hold.stop_timeout).await;
-        if gone == Gone::IsStill && matches!(answer, Err(Error::NotFound { .. })) {
+        let stop = engine.stop(&hold.id, hold.stop_timeout);
+        let answer = cancel.run_until_cancelled(stop).await;
+        if gone == Gone::IsStill && matches!(answer, Some(Err(Error::NotFound { .. }))) {
             continue;
         }
+        let stopping_until = match &answer {
+            Some(Ok(())) => None,
+            Some(Err(_)) => Some(Instant::now() + AFTER_FAILED_STOP),
+            // The engine goes on with it, cancelled or not.
+            None => Some(since + longest_stop(hold.stop_timeout)),
+        };
         // Noted whatever the answer is: a request that fails may still have done its work.
-        held.held.push(One { hold: hold.clone(), since, failed: answer.is_err() });
-        answer.with_context(|| format!("holding {}", hold.name))?;
+        held.held.push(One { hold: hold.clone(), since, stopping_until });
+        answer.ok_or(signals::Cancelled)?.with_context(|| format!("holding {}", hold.name))?;
     }
-    let pauses: Vec<&Hold> =
-        holds.iter().filter(|it| it.how == How::Pause && it.was == State::Running).collect();
+    signals::check(cancel)?;
+    let pauses: Vec<&Hold> = holds.iter().filter(|it| it.how == How::Pause).collect();
     let since = Instant::now();
-    let noted = pauses.iter().map(|it| One { hold: (*it).clone(), since, failed: false });
+    let noted = pauses.iter().map(|it| One { hold: (*it).clone(), since, stopping_until: None });
     held.held.extend(noted);
     let done = join_all(pauses.iter().map(|it| engine.pause(&it.id))).await;
     for (hold, done) in pauses.iter().zip(done) {
@@ -159,110 +246,6 @@ fn stayed_still(hold: &Hold, now: Result<Container, Error>) -> anyhow::Result<()
 
 fn disappeared(hold: &Hold) -> anyhow::Error {
     anyhow::anyhow!("{} disappeared while it was held", hold.name)
-}
-
-/// Lets everything go on that was held: what was paused at once, and beside it what was stopped,
-/// in the reverse order. Goes on after an error, and tries each container again until its patience
-/// ends.
-pub async fn release(engine: &Engine, held: Held) -> (Vec<Stillness>, anyhow::Result<()>) {
-    let (stopped, paused): (Vec<_>, Vec<_>) =
-        held.held.into_iter().partition(|it| it.hold.how == How::Stop);
-    let unpauses = join_all(paused.iter().map(|it| release_one(engine, it)));
-    let starts = async {
-        let mut done = Vec::new();
-        for it in stopped.iter().rev() {
-            done.push(release_one(engine, it).await);
-        }
-        done
-    };
-    let (mut done, started) = join(unpauses, starts).await;
-    done.extend(started);
-    let mut stillness = Vec::new();
-    let mut failed = Vec::new();
-    for (seconds, outcome) in done {
-        stillness.push(seconds);
-        failed.extend(outcome.err().map(|err| format!("{err:#}")));
-    }
-    match failed.as_slice() {
-        [] => (stillness, Ok(())),
-        _ => (stillness, Err(anyhow::anyhow!(failed.join("; ")))),
-    }
-}
-
-async fn release_one(engine: &Engine, one: &One) -> (Stillness, anyhow::Result<()>) {
-    let outcome = patiently(engine, one).await;
-    let stillness = Stillness {
-        name: one.hold.name.clone(),
-        held: one.hold.how,
-        hold_seconds: one.since.elapsed().as_secs_f64(),
-    };
-    (stillness, outcome)
-}
-
-async fn patiently(engine: &Engine, one: &One) -> anyhow::Result<()> {
-    let hold = &one.hold;
-    let begin = Instant::now();
-    let mut refused_since = None;
-    loop {
-        let err = match go_on(engine, one).await {
-            Ok(()) => return Ok(()),
-            Err(Error::NotFound { .. }) => return Err(disappeared(hold)),
-            Err(err) => err,
-        };
-        let is_over = match err {
-            Error::Unreachable { .. } => {
-                refused_since = None;
-                begin.elapsed() > PATIENCE_WITHOUT_ENGINE
-            }
-            _ => refused_since.get_or_insert_with(Instant::now).elapsed() > PATIENCE,
-        };
-        if is_over {
-            let cure = match hold.how {
-                How::Stop => format!("docker start {}", hold.name),
-                _ => format!("docker unpause {}", hold.name),
-            };
-            return Err(err).with_context(|| format!("{} is still held, run `{cure}`", hold.name));
-        }
-        if hold.how == How::Pause && refused_since.is_some() {
-            let now = engine.inspect(&hold.id).await;
-            anyhow::ensure!(
-                !now.is_ok_and(|it| it.state == State::Stopped),
-                "{} was stopped by something else while it was held",
-                hold.name
-            );
-        }
-        sleep(PAUSE_BETWEEN_TRIES).await;
-    }
-}
-
-async fn go_on(engine: &Engine, one: &One) -> Result<(), Error> {
-    let hold = &one.hold;
-    match (hold.how, hold.was) {
-        (How::Stop, State::Paused) => {
-            start(engine, one).await?;
-            engine.pause(&hold.id).await
-        }
-        // What was stopped before stays so.
-        (How::Stop, State::Stopped) => Ok(()),
-        (How::Stop, _) => start(engine, one).await,
-        (How::Pause, _) => engine.unpause(&hold.id).await,
-        (How::None, _) => Ok(()),
-    }
-}
-
-/// Starts a container. Where its stop was given up, the engine may still be ending it, and call it
-/// running until then.
-async fn start(engine: &Engine, one: &One) -> Result<(), Error> {
-    engine.start(&one.hold.id).await?;
-    if one.failed {
-        for _ in 0..LOOKS_AFTER_FAILED_STOP {
-            sleep(PAUSE_BETWEEN_TRIES).await;
-            if engine.inspect(&one.hold.id).await?.state == State::Stopped {
-                engine.start(&one.hold.id).await?;
-            }
-        }
-    }
-    Ok(())
 }
 
 /// The longest that any of the containers stood still, in seconds.

@@ -178,6 +178,11 @@ impl Moves {
         Ok(swapped)
     }
 
+    /// Whether old content lies aside, or nobody can tell.
+    pub fn hold_old_content(&self) -> bool {
+        self.moves.iter().any(|it| it.staging.holds_old_content().unwrap_or(true))
+    }
+
     /// Removes the staging folders with the old content: the new one has proved itself.
     pub fn remove(self) -> anyhow::Result<()> {
         self.moves.into_iter().map(|it| it.staging.remove()).fold(Ok(()), Result::and)

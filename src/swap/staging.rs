@@ -106,7 +106,8 @@ impl Staging {
         self.remove()
     }
 
-    fn holds_old_content(&self) -> anyhow::Result<bool> {
+    /// Whether old content lies aside in it.
+    pub(super) fn holds_old_content(&self) -> anyhow::Result<bool> {
         holds_anything(&self.folder.join(OLD))
     }
 }

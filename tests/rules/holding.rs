@@ -1,14 +1,21 @@
 //! Holding and releasing where the engine fails.
 
 use std::future::Future;
+use std::os::fd::AsRawFd;
+use std::path::Path;
 use std::time::Duration;
 
 use futures_util::future::join;
 use hearthkeep::engine::{Engine, Fault, Simulator};
-use hearthkeep::model::State;
-use hearthkeep::plan::{Hold, How};
-use hearthkeep::quiesce;
+use hearthkeep::journal::{self, Event, Journal};
+use hearthkeep::model::{Health, State};
+use hearthkeep::plan::{Hold, How, Need};
+use hearthkeep::quiesce::{self, Held, Stillness};
+use hearthkeep::signals::Cancelled;
+use nix::fcntl::{FcntlArg, SealFlag, fcntl};
+use nix::sys::memfd::{MFdFlags, memfd_create};
 use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
 
 use super::facts::container;
 
@@ -29,10 +36,27 @@ fn world(names: &[&str]) -> (Simulator, Engine) {
 
 fn hold(name: &str, how: How, was: State) -> Hold {
     let name = name.to_owned();
-    Hold { id: name.clone(), name, how, was, healthy: true, stop_timeout: None }
+    let (compose, needs) = (None, Vec::new());
+    Hold { id: name.clone(), name, compose, how, was, healthy: true, stop_timeout: None, needs }
 }
 
-async fn state(engine: &Engine, name: &str) -> State {
+/// A journal that nobody reads.
+fn journal() -> Journal {
+    let folder = tempfile::tempdir().expect("a folder");
+    Journal::start(folder.path(), &[]).expect("a journal")
+}
+
+async fn take(engine: &Engine, holds: &[Hold]) -> anyhow::Result<Held> {
+    quiesce::hold(engine, &journal(), holds, &CancellationToken::new()).await
+}
+
+async fn release(engine: &Engine, held: Held) -> (Vec<Stillness>, anyhow::Result<()>) {
+    let released = quiesce::release(engine, &journal(), held).await;
+    let outcome = released.outcome();
+    (released.containers, outcome)
+}
+
+async fn state_of(engine: &Engine, name: &str) -> State {
     engine.inspect(name).await.expect("it exists").state
 }
 
@@ -50,10 +74,10 @@ fn what_cannot_be_held_lets_the_others_go_on() {
             hold("a", How::Pause, State::Running),
             hold("b", How::Pause, State::Running),
         ];
-        let err = quiesce::hold(&engine, &holds).await.expect_err("b cannot be held");
+        let err = take(&engine, &holds).await.expect_err("b cannot be held");
         assert!(format!("{err:#}").contains("holding b"), "{err:#}");
         for name in ["a", "b", "c"] {
-            assert_eq!(state(&engine, name).await, State::Running, "{name}");
+            assert_eq!(state_of(&engine, name).await, State::Running, "{name}");
         }
     });
 }
@@ -62,12 +86,12 @@ fn what_cannot_be_held_lets_the_others_go_on() {
 fn a_release_tries_again() {
     run(async {
         let (simulator, engine) = world(&["a"]);
-        let held = quiesce::hold(&engine, &[hold("a", How::Pause, State::Running)]).await;
+        let held = take(&engine, &[hold("a", How::Pause, State::Running)]).await;
         simulator.inject(refuse("unpause", "a", true));
-        let (stillness, released) = quiesce::release(&engine, held.expect("held")).await;
+        let (stillness, released) = release(&engine, held.expect("held")).await;
         released.expect("the second try does it");
         assert_eq!(stillness[0].name, "a");
-        assert_eq!(state(&engine, "a").await, State::Running);
+        assert_eq!(state_of(&engine, "a").await, State::Running);
     });
 }
 
@@ -76,12 +100,12 @@ fn a_release_that_fails_says_how_to_free_the_container_and_frees_the_others() {
     run(async {
         let (simulator, engine) = world(&["a", "b"]);
         let holds = [hold("a", How::Pause, State::Running), hold("b", How::Stop, State::Running)];
-        let held = quiesce::hold(&engine, &holds).await.expect("held");
+        let held = take(&engine, &holds).await.expect("held");
         simulator.inject(refuse("unpause", "a", false));
-        let (_, released) = quiesce::release(&engine, held).await;
+        let (_, released) = release(&engine, held).await;
         let said = format!("{:#}", released.expect_err("a stays held"));
         assert!(said.contains("docker unpause a"), "{said}");
-        assert_eq!(state(&engine, "b").await, State::Running);
+        assert_eq!(state_of(&engine, "b").await, State::Running);
     });
 }
 
@@ -93,11 +117,11 @@ fn what_was_paused_or_stopped_before_is_so_after() {
         simulator.set_state("stopped", State::Stopped);
         let holds =
             [hold("paused", How::Stop, State::Paused), hold("stopped", How::Stop, State::Stopped)];
-        let held = quiesce::hold(&engine, &holds).await.expect("held");
-        assert_eq!(state(&engine, "paused").await, State::Stopped);
-        quiesce::release(&engine, held).await.1.expect("released");
-        assert_eq!(state(&engine, "paused").await, State::Paused);
-        assert_eq!(state(&engine, "stopped").await, State::Stopped);
+        let held = take(&engine, &holds).await.expect("held");
+        assert_eq!(state_of(&engine, "paused").await, State::Stopped);
+        release(&engine, held).await.1.expect("released");
+        assert_eq!(state_of(&engine, "paused").await, State::Paused);
+        assert_eq!(state_of(&engine, "stopped").await, State::Stopped);
     });
 }
 
@@ -106,8 +130,8 @@ fn stops_go_in_order_and_starts_in_the_reverse() {
     run(async {
         let (simulator, engine) = world(&["ha", "db"]);
         let holds = [hold("ha", How::Stop, State::Running), hold("db", How::Stop, State::Running)];
-        let held = quiesce::hold(&engine, &holds).await.expect("held");
-        quiesce::release(&engine, held).await.1.expect("released");
+        let held = take(&engine, &holds).await.expect("held");
+        release(&engine, held).await.1.expect("released");
         assert_eq!(simulator.calls(), ["stop ha", "stop db", "start db", "start ha"]);
     });
 }
@@ -117,7 +141,7 @@ fn a_container_that_moved_meanwhile_is_noticed() {
     run(async {
         let (simulator, engine) = world(&["a"]);
         let holds = [hold("a", How::Pause, State::Running)];
-        let held = quiesce::hold(&engine, &holds).await.expect("held");
+        let held = take(&engine, &holds).await.expect("held");
         quiesce::check(&engine, &held).await.expect("still");
         simulator.set_state("a", State::Running);
         let said = quiesce::check(&engine, &held).await.expect_err("it ran").to_string();
@@ -130,7 +154,7 @@ fn a_release_waits_for_an_engine_that_is_away() {
     run(async {
         let (simulator, engine) = world(&["a"]);
         let holds = [hold("a", How::Pause, State::Running)];
-        let held = quiesce::hold(&engine, &holds).await.expect("held");
+        let held = take(&engine, &holds).await.expect("held");
         // Refused once, looked at, and then away.
         simulator.inject(refuse("unpause", "a", true));
         simulator.inject(Fault::Unreachable { at: 3 });
@@ -140,9 +164,9 @@ fn a_release_waits_for_an_engine_that_is_away() {
             // The first answer of an engine that has just come back is no reason to give up.
             simulator.inject(refuse("unpause", "a", true));
         };
-        let ((_, released), ()) = join(quiesce::release(&engine, held), back).await;
+        let ((_, released), ()) = join(release(&engine, held), back).await;
         released.expect("the engine is back");
-        assert_eq!(state(&engine, "a").await, State::Running);
+        assert_eq!(state_of(&engine, "a").await, State::Running);
     });
 }
 
@@ -157,10 +181,10 @@ fn a_release_gives_up_after_its_patience() {
         run(async {
             let (simulator, engine) = world(&["a"]);
             let how = if how == "stop" { How::Stop } else { How::Pause };
-            let held = quiesce::hold(&engine, &[hold("a", how, State::Running)]).await;
+            let held = take(&engine, &[hold("a", how, State::Running)]).await;
             simulator.inject(fault);
             let since = Instant::now();
-            let (_, released) = quiesce::release(&engine, held.expect("held")).await;
+            let (_, released) = release(&engine, held.expect("held")).await;
             let said = format!("{:#}", released.expect_err("it stays held"));
             assert!(said.contains(cure), "{said}");
             let took = since.elapsed().as_secs();
@@ -170,17 +194,170 @@ fn a_release_gives_up_after_its_patience() {
 }
 
 #[test]
-fn what_was_stopped_while_it_was_paused_is_said_at_once() {
+fn what_was_stopped_while_it_was_paused_is_started_and_said() {
     run(async {
         let (simulator, engine) = world(&["a"]);
         let holds = [hold("a", How::Pause, State::Running)];
-        let held = quiesce::hold(&engine, &holds).await.expect("held");
+        let held = take(&engine, &holds).await.expect("held");
         simulator.set_state("a", State::Stopped);
         let since = Instant::now();
-        let (_, released) = quiesce::release(&engine, held).await;
-        let said = released.expect_err("it does not run").to_string();
-        assert_eq!(said, "a was stopped by something else while it was held");
+        let released = quiesce::release(&engine, &journal(), held).await;
+        let said = "a was stopped by something else while it was held, and was started again";
+        assert_eq!(released.warnings, [said]);
+        released.outcome().expect("it goes on");
+        assert_eq!(state_of(&engine, "a").await, State::Running);
         assert!(since.elapsed() < Duration::from_secs(1), "{:?}", since.elapsed());
+    });
+}
+
+#[test]
+fn the_journal_has_every_hold_before_the_engine_is_asked_and_every_release_after() {
+    run(async {
+        let (simulator, engine) = world(&["a", "b", "c"]);
+        let state = tempfile::tempdir().expect("a folder");
+        let journal = Journal::start(state.path(), &[]).expect("a journal");
+        let open = || {
+            let open = journal::open(&journal::read(state.path()).expect("it can be read"));
+            open.holds.into_iter().map(|it| it.container.name).collect::<Vec<_>>()
+        };
+        let holds = [
+            hold("b", How::Stop, State::Running),
+            hold("a", How::Pause, State::Running),
+            hold("c", How::None, State::Running),
+        ];
+        simulator.inject(refuse("stop", "b", true));
+        let never = CancellationToken::new();
+        let answer = quiesce::hold(&engine, &journal, &holds, &never).await;
+        answer.expect_err("b cannot be held");
+        assert_eq!(open(), Vec::<String>::new(), "what was never held is closed too");
+        let held = quiesce::hold(&engine, &journal, &holds, &never).await.expect("held");
+        assert_eq!(open(), ["b", "a"], "none of those that go on");
+        simulator.inject(refuse("unpause", "a", false));
+        let released = quiesce::release(&engine, &journal, held).await;
+        let failed: Vec<&str> = released.failures.iter().map(|it| it.name.as_str()).collect();
+        assert_eq!(failed, ["a"]);
+        assert_eq!(open(), ["a"], "what is held still stays open");
+        let events = journal::read(state.path()).expect("it can be read");
+        assert_eq!(events.last(), Some(&Event::Released { name: "b".to_owned() }));
+    });
+}
+
+#[test]
+fn without_room_for_the_journal_nothing_is_held() {
+    run(async {
+        let (simulator, engine) = world(&["a"]);
+        let state = tempfile::tempdir().expect("a folder");
+        let journal = full(state.path());
+        let holds = [hold("a", How::Pause, State::Running)];
+        let never = CancellationToken::new();
+        let answer = quiesce::hold(&engine, &journal, &holds, &never).await;
+        let said = format!("{:#}", answer.expect_err("nothing can be written"));
+        assert!(said.contains("writing") && said.contains("journal.jsonl"), "{said}");
+        assert_eq!(simulator.calls(), Vec::<String>::new());
+        // Where the disk is full only afterwards, everything goes on all the same.
+        let held = take(&engine, &holds).await.expect("held");
+        let released = quiesce::release(&engine, &journal, held).await;
+        released.outcome().expect("it goes on");
+        assert_eq!(released.warnings.len(), 1, "{:?}", released.warnings);
+        assert_eq!(state_of(&engine, "a").await, State::Running);
+    });
+}
+
+/// A journal that cannot grow, as on a disk that is full.
+fn full(state: &Path) -> Journal {
+    let file = memfd_create(c"journal", MFdFlags::MFD_ALLOW_SEALING).expect("a file in memory");
+    fcntl(&file, FcntlArg::F_ADD_SEALS(SealFlag::F_SEAL_GROW)).expect("it can be sealed");
+    let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+    std::os::unix::fs::symlink(path, state.join("journal.jsonl")).expect("a link");
+    Journal::start(state, &[]).expect("it opens")
+}
+
+#[test]
+fn cancelled_while_it_stops_one_it_frees_the_others_and_starts_that_one_when_it_has_stopped() {
+    run(async {
+        let (simulator, engine) = world(&["slow", "done"]);
+        simulator.inject(Fault::SlowStop { container: "slow".to_owned(), seconds: 100 });
+        let mut slow = hold("slow", How::Stop, State::Running);
+        slow.stop_timeout = Some(Duration::from_secs(120));
+        let holds = [hold("done", How::Stop, State::Running), slow];
+        let cancel = CancellationToken::new();
+        let since = Instant::now();
+        let meanwhile = async {
+            sleep(Duration::from_secs(2)).await;
+            cancel.cancel();
+            sleep(Duration::from_secs(1)).await;
+            let others = state_of(&engine, "done").await;
+            sleep(Duration::from_secs(97)).await;
+            simulator.set_state("slow", State::Stopped);
+            others
+        };
+        let journal = journal();
+        let hold = quiesce::hold(&engine, &journal, &holds, &cancel);
+        let (answer, others) = join(hold, meanwhile).await;
+        assert!(answer.expect_err("it was cancelled").is::<Cancelled>());
+        assert_eq!(others, State::Running);
+        assert_eq!(state_of(&engine, "slow").await, State::Running);
+        assert!(since.elapsed() < Duration::from_secs(102), "{:?}", since.elapsed());
+    });
+}
+
+#[test]
+fn a_start_waits_for_those_that_it_needs_and_for_their_health_where_it_says_so() {
+    let cases =
+        [(false, 0, Health::Starting), (true, 30, Health::Healthy), (true, 60, Health::Starting)];
+    for (healthy, seconds, becomes) in cases {
+        run(async {
+            let (simulator, engine) = world(&["ha", "db", "other"]);
+            let mut ha = hold("ha", How::Stop, State::Running);
+            ha.needs = vec![Need { name: "db".to_owned(), healthy }];
+            let other = hold("other", How::Stop, State::Running);
+            let holds = [ha, other, hold("db", How::Stop, State::Running)];
+            let held = take(&engine, &holds).await.expect("held");
+            simulator.set_health("db", Health::Starting);
+            // Its start is refused once, so that the others could overtake it.
+            simulator.inject(refuse("start", "db", true));
+            let begin = Instant::now();
+            let meanwhile = async {
+                sleep(Duration::from_secs(1)).await;
+                let other = state_of(&engine, "other").await;
+                sleep(Duration::from_secs(29)).await;
+                simulator.set_health("db", becomes);
+                other
+            };
+            let (released, other) = join(
+                async {
+                    let released = quiesce::release(&engine, &journal(), held).await;
+                    (released, begin.elapsed().as_secs())
+                },
+                meanwhile,
+            )
+            .await;
+            let (released, took) = released;
+            released.outcome().expect("all go on");
+            assert_eq!(other, State::Running, "who needs nobody waits for nobody");
+            assert!((seconds..seconds + 2).contains(&took), "{took} s, not {seconds}");
+            assert_eq!(released.warnings.is_empty(), seconds < 60, "{:?}", released.warnings);
+            let starts: Vec<String> =
+                simulator.calls().into_iter().filter(|it| it.starts_with("start")).collect();
+            assert_eq!(starts, ["start db", "start other", "start db", "start ha"]);
+        });
+    }
+}
+
+#[test]
+fn needs_in_a_circle_end() {
+    run(async {
+        let (_, engine) = world(&["a", "b"]);
+        let circle = ["a", "b"].map(|name| {
+            let mut hold = hold(name, How::Stop, State::Running);
+            let other = if name == "a" { "b" } else { "a" };
+            hold.needs = vec![Need { name: other.to_owned(), healthy: true }];
+            hold
+        });
+        let held = take(&engine, &circle).await.expect("held");
+        release(&engine, held).await.1.expect("released");
+        assert_eq!(state_of(&engine, "a").await, State::Running);
+        assert_eq!(state_of(&engine, "b").await, State::Running);
     });
 }
 
@@ -195,15 +372,15 @@ fn a_start_that_waits_keeps_no_other_container_held() {
         for (call, name, other) in
             [("start", "stopped", "paused"), ("unpause", "paused", "stopped")]
         {
-            let held = quiesce::hold(&engine, &holds).await.expect("held");
+            let held = take(&engine, &holds).await.expect("held");
             simulator.inject(refuse(call, name, false));
             let meanwhile = async {
                 sleep(Duration::from_secs(5)).await;
-                let other = state(&engine, other).await;
+                let other = state_of(&engine, other).await;
                 simulator.mend();
                 other
             };
-            let ((_, released), meanwhile) = join(quiesce::release(&engine, held), meanwhile).await;
+            let ((_, released), meanwhile) = join(release(&engine, held), meanwhile).await;
             released.expect("the fault is over");
             assert_eq!(meanwhile, State::Running, "{other} while {name} is still held");
         }
@@ -217,7 +394,7 @@ fn of_two_failures_the_first_is_told_first() {
         simulator.inject(refuse("pause", "b", false));
         simulator.inject(refuse("unpause", "a", false));
         let holds = ["a", "b"].map(|it| hold(it, How::Pause, State::Running));
-        let err = quiesce::hold(&engine, &holds).await.expect_err("b cannot be held");
+        let err = take(&engine, &holds).await.expect_err("b cannot be held");
         let said = format!("{err:#}");
         let at = |what: &str| said.find(what).unwrap_or_else(|| panic!("no {what}: {said}"));
         assert!(at("holding b") < at("docker unpause a"), "{said}");
@@ -236,7 +413,7 @@ fn a_check_tells_what_it_could_not_see() {
         run(async {
             let (simulator, engine) = world(&["a"]);
             let holds = [hold("a", How::Pause, State::Running)];
-            let held = quiesce::hold(&engine, &holds).await.expect("held");
+            let held = take(&engine, &holds).await.expect("held");
             simulator.inject(fault);
             let err = quiesce::check(&engine, &held).await.expect_err("it cannot be seen");
             let said = format!("{err:#}");
@@ -252,14 +429,16 @@ fn on_the_way_back_what_is_gone_is_still_enough() {
         let (simulator, engine) = world(&["a", "gone"]);
         simulator.inject(Fault::Vanish { container: "gone".to_owned(), at: 1 });
         let holds = ["gone", "a"].map(|it| hold(it, How::Stop, State::Running));
-        let err = quiesce::hold(&engine, &holds).await.expect_err("it is gone");
+        let err = take(&engine, &holds).await.expect_err("it is gone");
         assert!(format!("{err:#}").contains("holding gone"), "{err:#}");
-        let held = quiesce::stop_what_is_there(&engine, &holds).await.expect("the other is there");
-        assert_eq!(state(&engine, "a").await, State::Stopped);
-        let (stillness, released) = quiesce::release(&engine, held).await;
+        let held = quiesce::stop_what_is_there(&engine, &journal(), &holds)
+            .await
+            .expect("the other is there");
+        assert_eq!(state_of(&engine, "a").await, State::Stopped);
+        let (stillness, released) = release(&engine, held).await;
         released.expect("only what was stopped is started");
         assert_eq!(stillness.iter().map(|it| it.name.as_str()).collect::<Vec<_>>(), ["a"]);
-        assert_eq!(state(&engine, "a").await, State::Running);
+        assert_eq!(state_of(&engine, "a").await, State::Running);
     });
 }
 
@@ -273,8 +452,8 @@ fn a_stop_that_was_given_up_and_comes_late_is_made_good() {
             simulator.set_state("a", State::Stopped);
         };
         let holds = [hold("a", How::Stop, State::Running)];
-        let (held, ()) = join(quiesce::hold(&engine, &holds), late).await;
+        let (held, ()) = join(take(&engine, &holds), late).await;
         held.expect_err("the stop was refused");
-        assert_eq!(state(&engine, "a").await, State::Running);
+        assert_eq!(state_of(&engine, "a").await, State::Running);
     });
 }

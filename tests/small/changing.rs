@@ -73,7 +73,13 @@ impl Scene {
             exclude: Vec::new(),
             exclude_kept: Vec::new(),
         };
-        Source { part, roots: vec![root], stops: Vec::new(), store: self.bench.folder("store") }
+        Source {
+            part,
+            roots: vec![root],
+            stops: Vec::new(),
+            store: self.bench.folder("store"),
+            at_one_instant: false,
+        }
     }
 
     /// Archives the folder while `deed` changes it, and sees that the file is whole.
@@ -136,7 +142,10 @@ fn what_vanishes_is_named() {
     let scene = Scene::new();
     write(&scene.path("b/c"), "c");
     let warning = scene.warning(|| fs::remove_dir_all(scene.path("b")).expect("it is there"));
-    assert_eq!(warning, format!("{} vanished before it could be read", scene.path("b/c").display()));
+    assert_eq!(
+        warning,
+        format!("{} vanished before it could be read", scene.path("b/c").display())
+    );
 }
 
 /// One name that is a file, a link, a folder, a FIFO and nothing in turn, so fast that every

@@ -4,12 +4,11 @@ use std::fs::{self, File};
 
 use crate::signals::{Running, TERM};
 use crate::support::docker;
-use crate::support::home::Home;
+use crate::support::home::{ENDLESS, Home};
 
-/// Gives the home a file whose backup takes far longer than any test looks at it, and no room on
-/// the disk.
+/// Makes a backup of the home endless, and with it the hold. It takes no room on the disk.
 pub(crate) fn endless(home: &Home) {
-    let file = File::create(home.config().join("zz-endless")).expect("a file");
+    let file = File::create(home.config().join(ENDLESS)).expect("a file");
     file.set_len(16 << 30).expect("a hole takes no room");
 }
 
@@ -48,7 +47,7 @@ fn each_is_held_as_it_should_and_does_afterwards_what_it_did() {
     for (service, _, wanted, _) in COMPANIONS {
         assert_eq!(home.state(service), wanted, "{service} after a cancelled backup");
     }
-    fs::remove_file(home.config().join("zz-endless")).expect("it is there");
+    fs::remove_file(home.config().join(ENDLESS)).expect("it is there");
 
     let report = home.hearthkeep(&["--json", "backup"]).ends(0).json();
     for ((service, _, wanted, _), started) in COMPANIONS.iter().zip(started) {

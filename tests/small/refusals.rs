@@ -11,7 +11,7 @@ use hearthkeep::plan::{self, Pick, Refused};
 use crate::holds;
 use crate::signals::{Running, TERM};
 use crate::support::facts::{container, facts};
-use crate::support::home::Home;
+use crate::support::home::{ENDLESS, Home};
 use crate::support::{Run, docker};
 use crate::tree::{assert_same, look};
 
@@ -184,7 +184,7 @@ fn a_container_that_disappears_in_the_middle_is_named() {
     home.companion("broker", &[]);
     holds::endless(&home);
     // Large enough to be in the middle of, small enough to come to its end.
-    let file = fs::File::options().write(true).open(home.config().join("zz-endless"));
+    let file = fs::File::options().write(true).open(home.config().join(ENDLESS));
     file.and_then(|it| it.set_len(1 << 30)).expect("a length");
     let mut backup = Running::start(home.command(&["backup"]));
     backup.wait_for("archiving homeassistant");
@@ -219,7 +219,7 @@ fn a_second_run_is_told_that_the_first_is_busy() {
     first.end(TERM);
     assert_eq!(first.code(), 130);
     // The lock is gone with who had it.
-    fs::remove_file(home.config().join("zz-endless")).expect("it is there");
+    fs::remove_file(home.config().join(ENDLESS)).expect("it is there");
     home.backup(&[]);
 }
 

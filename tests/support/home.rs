@@ -15,6 +15,13 @@ pub(crate) const IMAGE: &str = "hearthkeep-lab/helper:1";
 /// The version that these homes say they are.
 pub(crate) const VERSION: &str = "2026.2.3";
 
+/// A file in the configuration whose backup takes far longer than any test looks at it. Where it
+/// is, the program finds no room for copies, so that everything is held for as long.
+pub(crate) const ENDLESS: &str = "zz-endless";
+
+/// A folder on a file system that never has room.
+const NO_ROOM: &str = "/proc";
+
 /// A Compose project of the test's own, without Compose: labels are all that makes one.
 pub(crate) struct Home {
     pub(crate) bench: Bench,
@@ -140,6 +147,9 @@ impl Home {
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = self.bench.command(arguments);
         command.env("HEARTHKEEP_HOME", self.homeassistant()).stdin(Stdio::null());
+        if self.config().join(ENDLESS).exists() {
+            command.env("HEARTHKEEP_STAGING", NO_ROOM);
+        }
         command
     }
 
