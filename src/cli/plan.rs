@@ -49,6 +49,11 @@ struct View {
     store: String,
     compressed: bool,
     bytes: u64,
+    /// What is copied while everything runs, in bytes.
+    copied_bytes: u64,
+    /// Where to; without it everything is held until the archive is written.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    copied_to: Option<String>,
     items: Vec<Item>,
     containers: Vec<Container>,
     left_out: Vec<LeftOut>,
@@ -103,6 +108,8 @@ fn view(prepared: &Prepared) -> View {
         store: prepared.store.folder().display().to_string(),
         compressed: plan.compressed,
         bytes: prepared.bytes(),
+        copied_bytes: prepared.needs,
+        copied_to: prepared.staging.as_ref().map(|it| it.folder.display().to_string()),
         items: items(prepared),
         containers: containers(prepared),
         left_out: plan
@@ -184,7 +191,13 @@ fn text(view: &View) -> String {
         vec![format!("  {}", it.item), size(it.bytes), entries, from]
     });
     text += &table(&rows.collect::<Vec<_>>());
-    text += "\nheld meanwhile:\n";
+    text += &match &view.copied_to {
+        Some(folder) => format!(
+            "\nheld for a moment, once {} of what changes is copied to {folder}:\n",
+            size(view.copied_bytes)
+        ),
+        None => "\nheld until the archive is written:\n".to_owned(),
+    };
     let rows = view.containers.iter().map(|it| {
         let how = match (it.hold, it.state) {
             (How::Pause, State::Paused) => "is paused already",
