@@ -251,7 +251,14 @@ impl Capture {
         for part in &mut self.parts {
             part.warnings.clear();
             let views = std::mem::take(&mut part.views);
-            part.views = look::look(&part.source, views, &mut part.warnings, go_on)?;
+            match look::look(&part.source, views, &mut part.warnings, go_on) {
+                Ok(views) => part.views = views,
+                Err(err) => {
+                    // Whoever goes on in spite of it begins with this part anew.
+                    part.views = node::views(&part.source);
+                    return Err(err);
+                }
+            }
         }
         Ok(())
     }
