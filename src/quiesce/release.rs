@@ -126,6 +126,10 @@ impl Release<'_> {
             else {
                 continue;
             };
+            // Asked for at once, in order: to wait for each other would cost a hold more than it is.
+            if one.how == How::Pause && other.hold.how == How::Pause {
+                continue;
+            }
             self.over[at].cancelled().await;
             let was_started = other.hold.how == How::Stop && other.hold.was != State::Stopped;
             if need.healthy && was_started && !self.becomes_healthy(&other.hold.id).await {
