@@ -24,7 +24,11 @@ fn text(report: &Report) -> String {
         .iter()
         .map(|it| format!("{} {:.2} s ({})", it.name, it.hold_seconds, it.held.word()))
         .collect();
-    let held = if held.is_empty() { "nobody".to_owned() } else { held.join(", ") };
+    let held = match held.as_slice() {
+        [] => "nobody".to_owned(),
+        [one] => one.clone(),
+        all => format!("{}; longest {:.2} s", all.join(", "), report.longest_hold_seconds),
+    };
     let mut text = format!(
         "backed up \"{}\" as {}\n  file  {}\n  size  {}, {} before compression\n  time  {:.1} s\n  held  {held}\n",
         report.name,
