@@ -16,6 +16,7 @@
 
 use std::fs::{self, File};
 use std::io::{ErrorKind, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -66,6 +67,12 @@ pub enum Event {
     SwapDone,
     /// The run came to its end, whichever.
     Ended,
+    /// A line that is none of these: a disk that lost it, or a newer version wrote it.
+    #[serde(skip)]
+    Unreadable {
+        /// Its number, from 1.
+        line: usize,
+    },
 }
 
 /// What kind of run.
@@ -120,6 +127,8 @@ pub struct Open {
     pub afters: Vec<OwedAfter>,
     /// Whether old and new content may be mixed.
     pub mixed: bool,
+    /// Numbers of lines that could not be read, and may have told more.
+    pub unreadable: Vec<usize>,
 }
 
 impl Event {
@@ -157,6 +166,7 @@ pub fn open(events: &[Event]) -> Open {
     for event in events {
         match event.clone() {
             Event::Began { .. } => (),
+            Event::Unreadable { line } => open.unreadable.push(line),
             Event::DraftIntended { path } => open.drafts.push(path),
             Event::HoldIntended(hold) => {
                 // What it did before the first hold is what it has to do in the end.
@@ -229,7 +239,9 @@ impl Journal {
 
     fn at(path: PathBuf) -> anyhow::Result<Journal> {
         let opening = || format!("opening {}", path.display());
-        let file = File::options().create(true).append(true).open(&path).with_context(opening)?;
+        // Commands of containers are in it, and their owners may have put secrets into them.
+        let file = File::options().create(true).append(true).mode(0o600).open(&path);
+        let file = file.with_context(opening)?;
         Ok(Journal { file: Arc::new(Mutex::new(file)), path: path.into() })
     }
 
@@ -262,7 +274,7 @@ impl Journal {
 /// The events of the journal in a state folder; none where there is no journal.
 ///
 /// # Errors
-/// Where a line but the last cannot be read, with its number.
+/// Where the file cannot be read.
 pub fn read(state: &Path) -> anyhow::Result<Vec<Event>> {
     Ok(read_file(&state.join(NAME))?.0)
 }
@@ -272,12 +284,12 @@ fn read_file(path: &Path) -> anyhow::Result<(Vec<Event>, u64)> {
         Err(err) if err.kind() == ErrorKind::NotFound => return Ok((Vec::new(), 0)),
         text => text.with_context(|| format!("reading {}", path.display()))?,
     };
-    parse(&text).with_context(|| format!("reading {}", path.display()))
+    Ok(parse(&text))
 }
 
 /// The events of a text, and how many of its bytes they are: a crash in the middle of an append
 /// leaves a last line that is none, and the deed of which was never done.
-fn parse(text: &[u8]) -> anyhow::Result<(Vec<Event>, u64)> {
+fn parse(text: &[u8]) -> (Vec<Event>, u64) {
     let lines: Vec<&[u8]> = text.split_inclusive(|it| *it == b'\n').collect();
     let (mut events, mut n_bytes) = (Vec::new(), 0);
     for (n, line) in lines.iter().enumerate() {
@@ -285,11 +297,12 @@ fn parse(text: &[u8]) -> anyhow::Result<(Vec<Event>, u64)> {
         match serde_json::from_slice(line) {
             Ok(event) if line.ends_with(b"\n") => events.push(event),
             _ if is_last => break,
-            event => events.push(event.with_context(|| format!("line {}", n + 1))?),
+            // What the other lines tell must be closed all the same.
+            _ => events.push(Event::Unreadable { line: n + 1 }),
         }
         n_bytes += line.len() as u64;
     }
-    Ok((events, n_bytes))
+    (events, n_bytes)
 }
 
 fn lines(events: &[Event]) -> anyhow::Result<Vec<u8>> {
@@ -305,7 +318,8 @@ fn lines(events: &[Event]) -> anyhow::Result<Vec<u8>> {
 fn replace(path: &Path, text: &[u8]) -> anyhow::Result<()> {
     let draft = fsx::draft_of(path);
     let writing = || format!("writing {}", draft.display());
-    let mut file = File::create(&draft).with_context(writing)?;
+    let options = File::options().write(true).create(true).truncate(true).mode(0o600).open(&draft);
+    let mut file = options.with_context(writing)?;
     file.write_all(text).and_then(|()| file.sync_all()).with_context(writing)?;
     fs::rename(&draft, path).with_context(|| format!("naming {}", path.display()))
 }
@@ -377,29 +391,25 @@ mod tests {
     }
 
     #[test]
-    fn a_torn_last_line_is_none_and_any_other_is_an_error() {
+    fn a_torn_last_line_is_none_and_any_other_is_told() {
         let began = br#"{"event":"began","story":"restore","pid":1}"#;
         let ended = br#"{"event":"ended"}"#;
         let text = |lines: &[&[u8]]| lines.concat();
-        let cases: [(Vec<u8>, Result<usize, &str>); 7] = [
-            (vec![], Ok(0)),
-            (text(&[began, b"\n", ended, b"\n"]), Ok(2)),
-            (text(&[began, b"\n", ended]), Ok(1)),
-            (text(&[began, b"\n", b"{\"event\":\"rel"]), Ok(1)),
-            (text(&[began, b"\n", b"\0\0\0\n"]), Ok(1)),
-            (text(&[began, b"\n{\"ev\n", ended, b"\n"]), Err("line 2")),
-            (text(&[b"{\"event\":\"flown\"}\n", ended, b"\n"]), Err("line 1")),
+        let cases: [(Vec<u8>, usize, &[usize]); 7] = [
+            (vec![], 0, &[]),
+            (text(&[began, b"\n", ended, b"\n"]), 2, &[]),
+            (text(&[began, b"\n", ended]), 1, &[]),
+            (text(&[began, b"\n", b"{\"event\":\"rel"]), 1, &[]),
+            (text(&[began, b"\n", b"\0\0\0\n"]), 1, &[]),
+            (text(&[began, b"\n{\"ev\n", ended, b"\n"]), 3, &[2]),
+            (text(&[b"{\"event\":\"flown\"}\n", ended, b"\n"]), 2, &[1]),
         ];
-        for (text, expected) in cases {
-            match (parse(&text), expected) {
-                (Ok((events, n_bytes)), Ok(n)) => {
-                    assert_eq!(events.len(), n);
-                    let kept = &text[..usize::try_from(n_bytes).expect("it is small")];
-                    assert_eq!(kept.iter().filter(|it| **it == b'\n').count(), n);
-                }
-                (Err(err), Err(wanted)) => assert!(format!("{err:#}").contains(wanted), "{err:#}"),
-                (found, wanted) => panic!("{found:?} is not {wanted:?}"),
-            }
+        for (text, n, unreadable) in cases {
+            let (events, n_bytes) = parse(&text);
+            assert_eq!(events.len(), n);
+            let kept = &text[..usize::try_from(n_bytes).expect("it is small")];
+            assert_eq!(kept.iter().filter(|it| **it == b'\n').count(), n);
+            assert_eq!(open(&events).unreadable, unreadable);
         }
     }
 

@@ -1,6 +1,7 @@
 //! One run at a time: a lock on a file of the state folder.
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{DirBuilder, File, TryLockError};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
 use anyhow::Context;
@@ -21,7 +22,10 @@ pub struct Lock {
 /// # Errors
 /// [`Busy`] where another process has it.
 pub fn take(state: &Path) -> anyhow::Result<Lock> {
-    fs::create_dir_all(state)
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(state)
         .with_context(|| format!("making the state folder {}", state.display()))?;
     let path = state.join("lock");
     let opening = || format!("opening {}", path.display());

@@ -190,6 +190,10 @@ async fn close_all(engine: &Engine, state: &Path) -> anyhow::Result<(Recovered, 
     if open.is_empty() {
         return Ok((recovered, open));
     }
+    let unreadable = std::mem::take(&mut open.unreadable);
+    recovered.warnings.extend(unreadable.iter().map(|line| {
+        format!("line {line} of the journal cannot be read; look whether everything runs")
+    }));
     release(engine, &journal, &mut open, &mut recovered).await?;
     if !open.mixed {
         recovered

@@ -4,12 +4,11 @@
 //! from inside a container. Whoever is not seen is told by the times of the files.
 
 use std::collections::HashSet;
-use std::fs;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::fs::{self, Metadata};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-/// In the permissions of a link below `/proc/*/fd`: the file is open for writing.
-const FOR_WRITING: u32 = 0o200;
+use nix::libc;
 
 /// The inodes that some process can write now. Of which file system is not told: btrfs numbers
 /// them in two ways, and one that is taken for another is only copied without need.
@@ -28,16 +27,22 @@ pub(super) fn inodes() -> HashSet<u64> {
 }
 
 fn add_open(process: &Path, inodes: &mut HashSet<u64>) {
-    let Ok(descriptors) = fs::read_dir(process.join("fd")) else { return };
+    let Ok(descriptors) = fs::read_dir(process.join("fdinfo")) else { return };
     for descriptor in descriptors.flatten() {
-        let link = descriptor.metadata();
-        if link.is_ok_and(|it| it.permissions().mode() & FOR_WRITING != 0)
-            && let Ok(file) = fs::metadata(descriptor.path())
-            && file.is_file()
-        {
-            inodes.insert(file.ino());
-        }
+        let Ok(text) = fs::read_to_string(descriptor.path()) else { continue };
+        let Some(inode) = open_for_writing(&text) else { continue };
+        // Before Linux 5.14 it does not tell which file.
+        let file = || fs::metadata(process.join("fd").join(descriptor.file_name()));
+        inodes.extend(inode.or_else(|| file().ok().filter(Metadata::is_file).map(|it| it.ino())));
     }
+}
+
+/// What the kernel tells of a descriptor that is open for writing: its inode, where it tells that.
+fn open_for_writing(fdinfo: &str) -> Option<Option<u64>> {
+    let value = |key: &str| fdinfo.lines().find_map(|it| it.strip_prefix(key)).map(str::trim);
+    let flags = i32::from_str_radix(value("flags:")?, 8).ok()?;
+    let is_reader = flags & libc::O_ACCMODE == libc::O_RDONLY;
+    (!is_reader).then(|| value("ino:").and_then(|it| it.parse().ok()))
 }
 
 fn add_mapped(process: &Path, inodes: &mut HashSet<u64>) {
@@ -68,6 +73,17 @@ mod tests {
         check("7f00-7f01 r--s 00000000 fe:00 1234                       /data/x", None);
         check("7f00-7f01 rw-p 00000000 fe:00 1234                       /data/x", None);
         check("7f00-7f01 rw-s 00000000 00:01 0", None);
+    }
+
+    #[test]
+    fn reads_descriptors_as_the_kernel_writes_them() {
+        let check = |text: &str, wanted: Option<Option<u64>>| {
+            assert_eq!(open_for_writing(text), wanted, "{text}");
+        };
+        check("pos:\t0\nflags:\t0100002\nmnt_id:\t29\nino:\t77\n", Some(Some(77)));
+        check("pos:\t0\nflags:\t0100001\nmnt_id:\t29\n", Some(None));
+        check("pos:\t0\nflags:\t0100000\nmnt_id:\t29\nino:\t77\n", None);
+        check("", None);
     }
 
     #[test]

@@ -27,13 +27,15 @@ mod sqlite;
 mod staging;
 
 use std::collections::HashSet;
-use std::os::unix::fs::MetadataExt;
+use std::fs::File;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
 
 use anyhow::Context;
+use nix::libc;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 pub use self::exclude::Exclude;
@@ -54,6 +56,10 @@ const ROUNDS: usize = 3;
 
 /// Descriptors that are left for everything else: folders on the way down, sockets, the archive.
 const SPARE_DESCRIPTORS: u64 = 1024;
+
+/// Folders may lie in folders two thousand times, and each takes a few frames. Only what is used of
+/// a stack takes memory.
+pub const DEEP_STACK: usize = 64 * 1024 * 1024;
 
 /// A part whose mounts this process can reach.
 #[derive(Debug, Clone)]
@@ -107,6 +113,8 @@ impl Capture {
     /// # Errors
     /// A folder that cannot be read, naming it.
     pub fn look(sources: Vec<Source>) -> anyhow::Result<Capture> {
+        // Fails where it was done before, which is as well.
+        let _ = rayon::ThreadPoolBuilder::new().stack_size(DEEP_STACK).build_global();
         let parts = sources.into_iter().map(|source| {
             let views = node::views(&source);
             Captured { source, views, warnings: Vec::new() }
@@ -188,7 +196,7 @@ impl Capture {
     /// Whatever `go_on` says, between two files or two pieces of one.
     pub fn settle(&mut self, go_on: GoOn<'_>) -> anyhow::Result<()> {
         if let Some(spool) = &self.spool {
-            spool.unlimited();
+            spool.lift(staging::SPARE)?;
         }
         self.round(Phase::Held, go_on).map(drop)
     }
@@ -300,9 +308,12 @@ impl Captured {
 /// of a file holds for what is read after it.
 fn sync(parts: &[Captured]) -> anyhow::Result<()> {
     let mut synced = HashSet::new();
-    for root in parts.iter().flat_map(|it| &it.views).map(|it| &it.root) {
+    // What is left out, such as a socket, cannot be opened or waits for somebody.
+    let there = parts.iter().flat_map(|it| &it.views).filter(|it| it.node.is_some());
+    for root in there.map(|it| &it.root) {
         let syncing = || format!("syncing the file system of {}", root.display());
-        let folder = std::fs::File::open(root).with_context(syncing)?;
+        let folder = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(root);
+        let folder = folder.with_context(syncing)?;
         if synced.insert(folder.metadata().with_context(syncing)?.dev()) {
             nix::unistd::syncfs(&folder).with_context(syncing)?;
         }

@@ -13,6 +13,7 @@ use anyhow::Context;
 use nix::errno::Errno;
 use nix::fcntl::copy_file_range;
 use nix::sys::statfs::{BTRFS_SUPER_MAGIC, XFS_SUPER_MAGIC, fstatfs};
+use nix::sys::statvfs::fstatvfs;
 
 /// Blocks can be shared only where both files have them at whole multiples of their size; no usual
 /// file system has larger ones.
@@ -71,9 +72,14 @@ impl Spool {
         Ok(Spool { file, device, shares_blocks, end, used, room: AtomicU64::new(room) })
     }
 
-    /// Lifts the limit: in the hold, containers wait for whatever the disk still has.
-    pub(super) fn unlimited(&self) {
-        self.room.store(u64::MAX, Ordering::Relaxed);
+    /// Lifts the limit to all that the disk has now, but for `spare` bytes: in the hold, containers
+    /// wait for it.
+    pub(super) fn lift(&self, spare: u64) -> anyhow::Result<()> {
+        let now = fstatvfs(&self.file).context("asking for the room for copies")?;
+        let free = now.blocks_available() * now.fragment_size();
+        let room = self.used.load(Ordering::Relaxed) + free.saturating_sub(spare);
+        self.room.fetch_max(room, Ordering::Relaxed);
+        Ok(())
     }
 
     /// Copies the first `size` bytes of a file; nothing where it has become shorter.

@@ -103,10 +103,13 @@ fn try_park(path: &Path, file: &Arc<File>) -> anyhow::Result<Option<Reader>> {
     if !is_in_use(path) || !is_local(file)? {
         return Ok(None);
     }
-    let reading = connect(path)?;
+    // First one that may not write, and so never plays back a journal: whoever can write here could
+    // have put one there that names any file of the host, which is removed with it. As long as this
+    // one reads, no other can get the lock that it takes to play one back.
+    let reading = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
     reading.execute_batch("BEGIN").context("beginning to read")?;
     read_something(&reading)?;
-    let other = connect(path)?;
+    let other = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     for _ in 0..CHECKPOINTS {
         let (busy, in_log, moved) = other
             .query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| {
@@ -122,13 +125,17 @@ fn try_park(path: &Path, file: &Arc<File>) -> anyhow::Result<Option<Reader>> {
     Ok(is_same.then(|| Reader { _connection: reading, file: file.clone(), more: Mutex::default() }))
 }
 
-/// Its log and the index of it are there, so nothing is made by opening it.
+/// Its log and the index of it are there, so nothing is made by opening it. Nor is there a journal,
+/// which a database with a log has only while it becomes another one.
 fn is_in_use(path: &Path) -> bool {
-    ["-wal", "-shm"].iter().all(|end| {
+    let is_file = |end: &str| {
         let mut beside = path.as_os_str().to_owned();
         beside.push(end);
-        PathBuf::from(beside).symlink_metadata().is_ok_and(|it| it.is_file())
-    })
+        PathBuf::from(beside).symlink_metadata().map(|it| it.is_file())
+    };
+    is_file("-wal").is_ok_and(|it| it)
+        && is_file("-shm").is_ok_and(|it| it)
+        && is_file("-journal").is_err()
 }
 
 /// The index of a log is memory that all programs share, which a network cannot give.
@@ -137,10 +144,8 @@ fn is_local(file: &File) -> anyhow::Result<bool> {
     Ok(![NFS_SUPER_MAGIC, SMB_SUPER_MAGIC, FUSE_SUPER_MAGIC].contains(&kind))
 }
 
-fn connect(path: &Path) -> anyhow::Result<Connection> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
-        | OpenFlags::SQLITE_OPEN_NO_MUTEX
-        | OpenFlags::SQLITE_OPEN_NOFOLLOW;
+fn connect(path: &Path, access: OpenFlags) -> anyhow::Result<Connection> {
+    let flags = access | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
     let connection = Connection::open_with_flags(path, flags).context("opening it")?;
     connection
         .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)

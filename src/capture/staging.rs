@@ -9,7 +9,7 @@ use super::{Capture, fill, hot, sqlite};
 use crate::fsx;
 
 /// Left free for everybody else on the file system of the spool.
-const SPARE: u64 = 64 * 1024 * 1024;
+pub(super) const SPARE: u64 = 64 * 1024 * 1024;
 
 /// A folder that has room for the spool.
 #[derive(Debug, Clone, PartialEq, Eq)]

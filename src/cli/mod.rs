@@ -25,6 +25,7 @@ use self::args::{Args, Command};
 pub use self::exit::Exit;
 use self::render::Out;
 use crate::archive::Archive;
+use crate::capture::DEEP_STACK;
 use crate::catalog;
 use crate::engine::Engine;
 use crate::hands::Hands;
@@ -86,6 +87,7 @@ fn carry_out(args: Args, out: Out) -> anyhow::Result<Exit> {
 /// One thread is enough for what waits; what works runs on blocking threads.
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_current_thread()
+        .thread_stack_size(DEEP_STACK)
         .enable_all()
         .build()
         .context("starting the runtime")

@@ -29,7 +29,7 @@ pub(super) fn for_backup(home: &super::Home, holds: &[Hold]) -> Vec<Served> {
         let database = Database::by_image(&container.image)?;
         let hold = holds.iter().find(|it| it.id == container.id)?;
         let is_of_use = match database {
-            Database::MariaDb | Database::MySql => hold.how == How::Pause,
+            Database::MariaDb | Database::MySql => hold.how == How::Pause && !is_stopping(holds),
             Database::Mosquitto => hold.how != How::Stop,
             Database::PostgreSql | Database::InfluxDb | Database::Redis => false,
         };
@@ -40,6 +40,12 @@ pub(super) fn for_backup(home: &super::Home, holds: &[Hold]) -> Vec<Served> {
         })
     };
     home.containers().filter_map(served).collect()
+}
+
+/// Whether a container is stopped for the backup. It may have to commit before it can end, so that a
+/// lock would keep it from that.
+fn is_stopping(holds: &[Hold]) -> bool {
+    holds.iter().any(|it| it.how == How::Stop)
 }
 
 /// In a few words, what state a container's files are in a backup.
@@ -55,6 +61,11 @@ pub fn consistency(container: &Container, holds: &[Hold]) -> String {
         (How::None, ..) => "each file as it is when it is read".to_owned(),
         (How::Pause, State::Restarting, _) => "each file as it is when it is read".to_owned(),
         (How::Pause, _, None) => "SQLite exact, other files as of one instant".to_owned(),
+        (How::Pause, State::Running, Some(Database::MariaDb | Database::MySql))
+            if is_stopping(holds) =>
+        {
+            "not locked, since another container is stopped; as after a power cut".to_owned()
+        }
         (How::Pause, State::Running, Some(database)) => of_database(database, container),
         (How::Pause, _, Some(database)) => as_after_a_power_cut(database),
     }
