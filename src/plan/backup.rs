@@ -75,6 +75,15 @@ pub struct BackupPlan {
 }
 
 impl BackupPlan {
+    /// The same plan without some items. Who writes nothing of what is left is not held.
+    pub fn without(&self, left_out: impl Fn(&Item) -> bool) -> Result<BackupPlan, Refused> {
+        let mut plan = self.clone();
+        plan.parts.retain(|it| !left_out(&it.item));
+        plan.holds = hold::for_backup(&plan.home, &plan.parts)?;
+        plan.databases = databases::for_backup(&plan.home, &plan.holds);
+        Ok(plan)
+    }
+
     /// How a container of the home is found again, whatever becomes of it.
     pub fn who(&self, id: &str, name: &str) -> Who {
         let compose = self.home.containers().find(|it| it.id == id).and_then(Container::compose);
