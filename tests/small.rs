@@ -34,6 +34,8 @@ mod refusals;
 mod routes;
 #[path = "small/signals.rs"]
 mod signals;
+#[path = "small/storm.rs"]
+mod storm;
 #[path = "small/tree.rs"]
 mod tree;
 
