@@ -36,6 +36,8 @@ mod routes;
 mod signals;
 #[path = "small/storm.rs"]
 mod storm;
+#[path = "small/stubborn.rs"]
+mod stubborn;
 #[path = "small/tree.rs"]
 mod tree;
 

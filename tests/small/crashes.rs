@@ -11,22 +11,22 @@ use crate::support::home::{ENDLESS, Home, IMAGE, bind, tool};
 use crate::support::{Run, docker, wait_until};
 
 /// Ends the program right after so many appends to its journal.
-const ABORT_AFTER: &str = "HEARTHKEEP_TEST_ABORT_AFTER";
+pub(crate) const ABORT_AFTER: &str = "HEARTHKEEP_TEST_ABORT_AFTER";
 
 /// Ends it right before that append, with everything done that lies between the two.
 const ABORT_BEFORE: &str = "HEARTHKEEP_TEST_ABORT_BEFORE";
 
 /// Stands for a crash that takes the guardian too.
-const NO_GUARDIAN: &str = "HEARTHKEEP_TEST_NO_GUARDIAN";
+pub(crate) const NO_GUARDIAN: &str = "HEARTHKEEP_TEST_NO_GUARDIAN";
 
 /// The process's exit code where a signal has ended it.
-const BY_SIGNAL: i32 = -1;
+pub(crate) const BY_SIGNAL: i32 = -1;
 
 /// From the death of a run until everything runs.
 pub(crate) const AT_ONCE: Duration = Duration::from_secs(2);
 
 /// More appends than any run makes.
-const MANY: usize = 40;
+pub(crate) const MANY: usize = 40;
 
 pub(crate) const SERVICES: [(&str, &[&str], &str); 5] = [
     ("homeassistant", &[], "running"),
