@@ -8,5 +8,7 @@
 mod chain;
 #[path = "stillness/daemon.rs"]
 mod daemon;
+#[path = "stillness/outage.rs"]
+mod outage;
 
 mod support;
