@@ -6,7 +6,7 @@
 //!
 //! ```text
 //! draft-intended ──────────────────────── ended
-//! hold-intended ─ released
+//! hold-intended ─ (stopped) ─ released
 //! after-owed ─ after-done
 //! swap-intended ─ swap-done
 //! ```
@@ -49,6 +49,11 @@ pub enum Event {
     },
     /// A container may be held.
     HoldIntended(OpenHold),
+    /// A stop that was asked for is over: none goes on behind the back of whoever starts it again.
+    Stopped {
+        /// The container's name.
+        name: String,
+    },
     /// A container does again what it did before.
     Released {
         /// Its name when it was held.
@@ -101,6 +106,9 @@ pub struct OpenHold {
     pub needs: Vec<Need>,
     /// When that was, in seconds since 1970: a stop that a crashed run has asked for goes on.
     pub at: u64,
+    /// Whether that stop is known to be over.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_stopped: bool,
 }
 
 /// A command that a container is owed.
@@ -141,6 +149,7 @@ impl Event {
             stop_timeout_seconds: hold.stop_timeout.map(|it| it.as_secs()),
             needs: hold.needs.clone(),
             at: now(),
+            is_stopped: false,
         })
     }
 
@@ -169,11 +178,16 @@ pub fn open(events: &[Event]) -> Open {
             Event::Unreadable { line } => open.unreadable.push(line),
             Event::DraftIntended { path } => open.drafts.push(path),
             Event::HoldIntended(hold) => {
-                // What it did before the first hold is what it has to do in the end.
                 let name = &hold.container.name;
-                if !open.holds.iter().any(|it| it.container.name == *name) {
-                    open.holds.push(hold);
+                match open.holds.iter_mut().find(|it| it.container.name == *name) {
+                    // What it did before the first hold is what it has to do in the end.
+                    Some(first) => (first.at, first.is_stopped) = (hold.at, hold.is_stopped),
+                    None => open.holds.push(hold),
                 }
+            }
+            Event::Stopped { name } => {
+                let held = open.holds.iter_mut().filter(|it| it.container.name == name);
+                held.for_each(|it| it.is_stopped = true);
             }
             Event::Released { name } => open.holds.retain(|it| it.container.name != name),
             Event::AfterOwed(after) => open.afters.push(after),
@@ -331,7 +345,8 @@ mod tests {
     fn hold(name: &str, was: State) -> Event {
         let container = Who { id: format!("{name}-id"), name: name.to_owned(), compose: None };
         let (how, needs) = (How::Pause, Vec::new());
-        let hold = OpenHold { container, how, was, stop_timeout_seconds: None, needs, at: 1 };
+        let (stop_timeout_seconds, at, is_stopped) = (None, 1, false);
+        let hold = OpenHold { container, how, was, stop_timeout_seconds, needs, at, is_stopped };
         Event::HoldIntended(hold)
     }
 
@@ -345,6 +360,10 @@ mod tests {
         Event::Released { name: name.to_owned() }
     }
 
+    fn stopped(name: &str) -> Event {
+        Event::Stopped { name: name.to_owned() }
+    }
+
     fn draft(path: &str) -> Event {
         Event::DraftIntended { path: path.into() }
     }
@@ -353,7 +372,10 @@ mod tests {
     fn told(open: &Open) -> String {
         let mut words: Vec<String> =
             open.drafts.iter().map(|it| it.display().to_string()).collect();
-        words.extend(open.holds.iter().map(|it| format!("{} {:?}", it.container.name, it.was)));
+        words.extend(open.holds.iter().map(|it| {
+            let stopped = if it.is_stopped { " stopped" } else { "" };
+            format!("{} {:?}{stopped}", it.container.name, it.was)
+        }));
         words.extend(open.afters.iter().map(|it| format!("after {}", it.container.name)));
         words.extend(open.mixed.then(|| "mixed".to_owned()));
         words.join(", ")
@@ -376,6 +398,12 @@ mod tests {
             (vec![hold("a", Running), released("a"), hold("a", Paused)], "a Paused"),
             (vec![hold("a", Running), hold("a", Running), released("a")], ""),
             (vec![released("a")], ""),
+            (
+                vec![hold("a", Running), hold("b", Running), stopped("a")],
+                "a Running stopped, b Running",
+            ),
+            (vec![hold("a", Running), stopped("a"), hold("a", Paused)], "a Running"),
+            (vec![hold("a", Running), stopped("a"), released("a")], ""),
             (vec![after("a"), after("b"), done], "after b"),
             (vec![Event::SwapIntended, Event::Ended], "mixed"),
             (vec![Event::SwapIntended, Event::SwapDone], ""),

@@ -170,6 +170,7 @@ mod tests {
             stop_timeout: None,
             auto_remove: false,
             variables: Vec::new(),
+            is_silent: false,
         }
     }
 

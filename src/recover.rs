@@ -228,7 +228,8 @@ async fn release(
         open.mixed = false;
     }
     let stopping = stopping_for(&open.holds, journal::now());
-    let held = open.holds.iter().map(|it| (again(it, &it.container.id), stopping)).collect();
+    let stopping = |it: &OpenHold| if it.is_stopped { Duration::ZERO } else { stopping };
+    let held = open.holds.iter().map(|it| (again(it, &it.container.id), stopping(it))).collect();
     let released = quiesce::release(engine, journal, Held::by_crashed(held)).await;
     let gone = settle(released, open, recovered);
     let mut found = Vec::new();
@@ -326,7 +327,7 @@ fn is_as_before(container: &Container, was: State) -> bool {
 fn stopping_for(holds: &[OpenHold], now: u64) -> Duration {
     let longest =
         |it: &OpenHold| quiesce::longest_stop(it.stop_timeout_seconds.map(Duration::from_secs));
-    let stops = holds.iter().filter(|it| it.how == How::Stop);
+    let stops = holds.iter().filter(|it| it.how == How::Stop && !it.is_stopped);
     let all: Duration = stops.map(longest).sum();
     let since = holds.iter().map(|it| it.at).max().unwrap_or(now);
     // A clock that was set back meanwhile counts as no time.
@@ -395,18 +396,21 @@ mod tests {
     fn stop(seconds: Option<u64>, at: u64) -> OpenHold {
         let container = Who { id: String::new(), name: String::new(), compose: None };
         let (how, was, needs) = (How::Stop, State::Running, Vec::new());
-        OpenHold { container, how, was, stop_timeout_seconds: seconds, needs, at }
+        let (stop_timeout_seconds, is_stopped) = (seconds, false);
+        OpenHold { container, how, was, stop_timeout_seconds, needs, at, is_stopped }
     }
 
     #[test]
     fn a_stop_may_go_on_until_all_before_it_could_have_ended() {
         let pause = OpenHold { how: How::Pause, ..stop(Some(500), 100) };
+        let stopped = OpenHold { is_stopped: true, ..stop(Some(500), 100) };
         let cases = [
             (vec![], 100, 0),
             (vec![pause.clone()], 100, 0),
             (vec![stop(Some(5), 100)], 100, 15),
             (vec![stop(None, 100)], 100, 20),
             (vec![stop(Some(5), 100), stop(Some(260), 100), pause], 110, 275),
+            (vec![stop(Some(5), 100), stopped], 100, 15),
             (vec![stop(Some(5), 100)], 5000, 0),
             (vec![stop(Some(5), 100)], 50, 15),
         ];

@@ -34,6 +34,10 @@ mod refusals;
 mod routes;
 #[path = "small/signals.rs"]
 mod signals;
+#[path = "small/storm.rs"]
+mod storm;
+#[path = "small/stubborn.rs"]
+mod stubborn;
 #[path = "small/tree.rs"]
 mod tree;
 

@@ -6,7 +6,11 @@
 
 #[path = "stillness/chain.rs"]
 mod chain;
+#[path = "stillness/counter.rs"]
+mod counter;
 #[path = "stillness/daemon.rs"]
 mod daemon;
+#[path = "stillness/outage.rs"]
+mod outage;
 
 mod support;

@@ -41,7 +41,9 @@ impl Exit {
         if let Some(refused) = err.downcast_ref::<Refused>() {
             return match refused {
                 Refused::BadLabel { .. } => Exit::Configuration,
-                Refused::NoHome { .. } | Refused::Nothing(_) => Exit::Failed,
+                Refused::NoHome { .. } | Refused::Nothing(_) | Refused::Silent { .. } => {
+                    Exit::Failed
+                }
                 Refused::SeveralHomes { .. }
                 | Refused::UnknownHome { .. }
                 | Refused::UnknownItem { .. }

@@ -27,6 +27,9 @@ const GREETING: Duration = Duration::from_secs(30);
 /// For a call that should be short; Docker's own clients wait as long.
 pub(super) const PATIENCE: Duration = Duration::from_mins(2);
 
+/// For one of all containers: a stranger over which the engine hangs must not stop a backup.
+const PATIENCE_FOR_ONE: Duration = Duration::from_secs(10);
+
 /// How long Docker gives a container to stop that does not say itself.
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -92,6 +95,29 @@ impl Docker {
         Err(Error::Refused { doing, container: container.to_owned(), message })
     }
 
+    async fn inspect_within(
+        &self,
+        container: &str,
+        patience: Duration,
+    ) -> Result<Container, Error> {
+        is_reference(container)?;
+        let doing = "inspecting";
+        let call = async {
+            match self.client.inspect_container(container, None).await {
+                Err(Failure::DockerResponseServerError { status_code: 404, .. }) => Ok(None),
+                answer => answer.map(Some),
+            }
+        };
+        match self.ask(doing, container, patience, call).await? {
+            None => Err(Error::NotFound { container: container.to_owned() }),
+            Some(response) => facts::container(response).ok_or_else(|| Error::Refused {
+                doing,
+                container: container.to_owned(),
+                message: "the answer lacks its identifier, name or state".to_owned(),
+            }),
+        }
+    }
+
     /// Asks for a deed, and is content with a refusal where the container is as wanted all the same.
     async fn bring(
         &self,
@@ -134,12 +160,17 @@ impl Backend for Docker {
         let all = ListContainersOptionsBuilder::new().all(true).build();
         let call = self.client.list_containers(Some(all));
         let list = self.ask("listing containers", "", PATIENCE, call).await?;
-        let ids: Vec<String> = list.into_iter().filter_map(|it| it.id).collect();
-        let mut containers = Vec::with_capacity(ids.len());
-        for answer in join_all(ids.iter().map(|id| self.inspect(id))).await {
+        let ids: Vec<String> = list.iter().map(|it| it.id.clone().unwrap_or_default()).collect();
+        let looks = ids.iter().map(|id| self.inspect_within(id, PATIENCE_FOR_ONE));
+        let mut containers = Vec::with_capacity(list.len());
+        for (answer, listed) in join_all(looks).await.into_iter().zip(list) {
             match answer {
                 Ok(container) => containers.push(container),
                 Err(Error::NotFound { .. }) => (),
+                // An engine that hangs over one container still lists it, and knows all others.
+                Err(refused @ Error::Refused { .. }) => {
+                    containers.push(facts::listed(listed).ok_or(refused)?);
+                }
                 Err(error) => return Err(error),
             }
         }
@@ -148,22 +179,7 @@ impl Backend for Docker {
     }
 
     async fn inspect(&self, container: &str) -> Result<Container, Error> {
-        is_reference(container)?;
-        let doing = "inspecting";
-        let call = async {
-            match self.client.inspect_container(container, None).await {
-                Err(Failure::DockerResponseServerError { status_code: 404, .. }) => Ok(None),
-                answer => answer.map(Some),
-            }
-        };
-        match self.ask(doing, container, PATIENCE, call).await? {
-            None => Err(Error::NotFound { container: container.to_owned() }),
-            Some(response) => facts::container(response).ok_or_else(|| Error::Refused {
-                doing,
-                container: container.to_owned(),
-                message: "the answer lacks its identifier, name or state".to_owned(),
-            }),
-        }
+        self.inspect_within(container, PATIENCE).await
     }
 
     async fn pause(&self, container: &str) -> Result<(), Error> {

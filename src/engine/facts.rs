@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bollard::models::{
-    ContainerInspectResponse, ContainerState, ContainerStateStatusEnum, EndpointSettings,
-    HealthStatusEnum, MountPoint,
+    ContainerInspectResponse, ContainerState, ContainerStateStatusEnum, ContainerSummary,
+    ContainerSummaryStateEnum, EndpointSettings, HealthStatusEnum, MountPoint,
 };
 
 use crate::model::{Container, Health, Mount, MountKind, State};
@@ -40,7 +40,50 @@ pub(super) fn container(response: ContainerInspectResponse) -> Option<Container>
             .map(Duration::from_secs),
         auto_remove: host_config.auto_remove == Some(true),
         variables: names(&config.env.unwrap_or_default()),
+        is_silent: false,
     })
+}
+
+/// What the list of all containers tells of one about which the engine does not answer; `None`
+/// where it lacks what every container has.
+pub(super) fn listed(summary: ContainerSummary) -> Option<Container> {
+    let network_mode = summary.host_config.and_then(|it| it.network_mode).unwrap_or_default();
+    let mut mounts: Vec<Mount> = summary.mounts.into_iter().flatten().map(mount).collect();
+    mounts.sort_by(|a, b| a.destination.cmp(&b.destination));
+    Some(Container {
+        id: summary.id?,
+        name: own_name(summary.names?)?,
+        image: summary.image.unwrap_or_default(),
+        labels: summary.labels.into_iter().flatten().collect(),
+        health: Health::None,
+        state: state_listed(summary.state?),
+        mounts,
+        host_network: network_mode == "host",
+        addresses: Vec::new(),
+        joined_network: network_mode.strip_prefix("container:").map(str::to_owned),
+        stop_timeout: None,
+        auto_remove: false,
+        variables: Vec::new(),
+        is_silent: true,
+    })
+}
+
+/// A container that others are linked to has a name of theirs too, with a slash in the middle.
+fn own_name(names: Vec<String>) -> Option<String> {
+    let mut names = names.into_iter().map(|it| it.trim_start_matches('/').to_owned());
+    names.find(|it| !it.contains('/'))
+}
+
+fn state_listed(state: ContainerSummaryStateEnum) -> State {
+    use ContainerSummaryStateEnum as Listed;
+    match state {
+        Listed::RUNNING | Listed::STOPPING => State::Running,
+        Listed::PAUSED => State::Paused,
+        Listed::RESTARTING => State::Restarting,
+        Listed::CREATED | Listed::EXITED | Listed::DEAD | Listed::REMOVING | Listed::EMPTY => {
+            State::Stopped
+        }
+    }
 }
 
 fn state_now(status: ContainerStateStatusEnum) -> State {
@@ -141,6 +184,25 @@ mod tests {
         assert_eq!(container.image, "ghcr.io/home-assistant/home-assistant:2026.2.3");
         assert_eq!(container.project(), Some("home"));
         assert_eq!(container.stop_timeout, Some(Duration::from_secs(260)));
+    }
+
+    #[test]
+    fn takes_from_a_list_what_it_tells() {
+        let summary = json!({
+            "Id": "4f2a", "Names": ["/ha/db", "/db"], "Image": "mariadb:11", "State": "paused",
+            "Labels": { "com.docker.compose.project": "home" },
+            "HostConfig": { "NetworkMode": "container:4f2b" },
+            "Mounts": [{ "Type": "bind", "Source": "/srv/db", "Destination": "/data", "RW": true }],
+        });
+        let summary = serde_json::from_value(summary).expect("the engine may answer so");
+        let container = listed(summary).expect("complete");
+        assert_eq!((container.name.as_str(), container.state), ("db", State::Paused));
+        assert_eq!(container.project(), Some("home"));
+        assert_eq!(container.joined_network.as_deref(), Some("4f2b"));
+        let bind = container.mounted_at("/data").expect("it is mounted");
+        assert_eq!((&bind.kind, bind.writable), (&MountKind::Bind, true));
+        assert!(container.is_silent);
+        assert_eq!(listed(ContainerSummary::default()), None);
     }
 
     #[test]

@@ -71,7 +71,7 @@ impl Engine {
     }
 
     /// All containers, stopped ones too, sorted by name. One that vanishes while it is looked at
-    /// is left out.
+    /// is left out; one about which the engine does not answer is marked as silent.
     pub async fn look(&self) -> Result<Vec<Container>, Error> {
         self.backend.look().await
     }

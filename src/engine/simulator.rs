@@ -47,6 +47,11 @@ pub enum Fault {
         /// How long the engine takes.
         seconds: u64,
     },
+    /// The engine hangs over this container: its list shows it, an inspection gets no answer.
+    Silent {
+        /// The name of the container.
+        container: String,
+    },
     /// Nothing answers from that call on.
     Unreachable {
         /// The first call without an answer.
@@ -173,6 +178,9 @@ impl World {
         if self.is_gone(subject, n) {
             return Err(not_found());
         }
+        if call == "inspect" && self.is_silent(subject) {
+            return Err(refused(call, name, "no answer within 120 s"));
+        }
         let refusal = self.faults.iter().position(|(_, fault)| fault.refuses(call, subject));
         if let Some(at) = refusal
             && let Fault::Refuse { message, once, .. } = self.faults[at].1.clone()
@@ -214,6 +222,11 @@ impl World {
         })
     }
 
+    fn is_silent(&self, subject: &Simulated) -> bool {
+        let is = |it: &Fault| matches!(it, Fault::Silent { container } if subject.is(container));
+        self.faults.iter().any(|(_, fault)| is(fault))
+    }
+
     fn is_gone(&self, subject: &Simulated, n: usize) -> bool {
         self.faults.iter().any(|(since, fault)| fault.takes(subject, n - since))
     }
@@ -237,6 +250,19 @@ impl Fault {
 impl Simulated {
     fn is(&self, reference: &str) -> bool {
         self.container.id == reference || self.container.name == reference
+    }
+
+    /// As the engine's list shows it.
+    fn listed(&self) -> Container {
+        Container {
+            health: Health::None,
+            addresses: Vec::new(),
+            stop_timeout: None,
+            auto_remove: false,
+            variables: Vec::new(),
+            is_silent: true,
+            ..self.container.clone()
+        }
     }
 
     /// As the engine shows it: what does not run has no address, but gets one back.
@@ -265,7 +291,8 @@ impl Backend for Simulator {
         let mut world = self.world();
         let n = world.note("look".to_owned())?;
         let here = world.containers.iter().filter(|it| !world.is_gone(it, n));
-        let mut containers: Vec<Container> = here.map(Simulated::seen).collect();
+        let look = |it: &Simulated| if world.is_silent(it) { it.listed() } else { it.seen() };
+        let mut containers: Vec<Container> = here.map(look).collect();
         containers.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(containers)
     }

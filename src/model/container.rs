@@ -38,6 +38,8 @@ pub struct Container {
     pub auto_remove: bool,
     /// The names of its environment variables, sorted. Their values may be secret.
     pub variables: Vec<String>,
+    /// Whether the engine did not answer about it, so that all this is only what its list tells.
+    pub is_silent: bool,
 }
 
 impl Container {

@@ -48,6 +48,10 @@ pub fn find(facts: &Facts, pick: &Pick) -> Result<Home, Refused> {
     }
     let companions = companions_of(&homeassistant, &all, facts)?;
     let (of_swarm, companions) = companions.into_iter().partition(is_of_swarm);
+    let mut ours = std::iter::once(&homeassistant).chain(&companions);
+    if let Some(silent) = ours.find(|it| it.is_silent) {
+        return Err(Refused::Silent { container: silent.name.clone() });
+    }
     let version = version(&homeassistant, facts);
     Ok(Home { homeassistant, version, companions, of_swarm })
 }

@@ -28,6 +28,14 @@ pub enum Refused {
         /// The homes that there are.
         found: String,
     },
+    /// The engine hangs over a container of the home.
+    #[error(
+        "the engine does not answer about {container}, which belongs to the home and could not be held: `docker inspect {container}` should answer; restart the container, or else the engine"
+    )]
+    Silent {
+        /// The container's name.
+        container: String,
+    },
     /// An item that this home, or this backup, does not have.
     #[error("unknown item {item:?}; there are: {known}")]
     UnknownItem {

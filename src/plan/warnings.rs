@@ -18,6 +18,18 @@ pub(super) fn podman(facts: &Facts) -> Option<String> {
     })
 }
 
+/// A sentence on each container about which the engine did not answer.
+pub(super) fn silent(facts: &Facts, home: &Home) -> impl Iterator<Item = String> {
+    let is_ours = |it: &Container| home.containers().any(|ours| ours.id == it.id);
+    let silent = facts.containers.iter().filter(move |it| it.is_silent && !is_ours(it));
+    silent.map(|it| {
+        format!(
+            "{} was passed over: the engine does not answer about it (`docker inspect`)",
+            it.name
+        )
+    })
+}
+
 /// A sentence on each container that runs, may write what is backed up, and is not held although
 /// nobody asked for that.
 pub(super) fn writers(facts: &Facts, home: &Home, parts: &[Part], holds: &[Hold]) -> Vec<String> {

@@ -127,7 +127,7 @@ async fn hold_those(
     // All of it now, so that no disk is waited for while anybody is held.
     note(journal, holds.iter().map(Event::hold).collect()).await?;
     let mut held = Held::default();
-    let taken = take(engine, &holds, gone, &mut held, cancel).await;
+    let taken = take(engine, journal, &holds, gone, &mut held, cancel).await;
     // Nobody holds those, so nobody will release them.
     let is_held = |hold: &Hold| held.held.iter().any(|it| it.hold.id == hold.id);
     let passed: Vec<Event> =
@@ -167,6 +167,7 @@ async fn note(journal: &Journal, events: Vec<Event>) -> anyhow::Result<()> {
 
 async fn take(
     engine: &Engine,
+    journal: &Journal,
     holds: &[Hold],
     gone: Gone,
     held: &mut Held,
@@ -189,6 +190,8 @@ async fn take(
         // Noted whatever the answer is: a request that fails may still have done its work.
         held.held.push(One { hold: hold.clone(), since, stopping_until });
         answer.ok_or(signals::Cancelled)?.with_context(|| format!("holding {}", hold.name))?;
+        // Without it, recovery waits for the end of a stop that is over.
+        let _ = note(journal, vec![Event::Stopped { name: hold.name.clone() }]).await;
     }
     signals::check(cancel)?;
     let pauses: Vec<&Hold> = holds.iter().filter(|it| it.how == How::Pause).collect();

@@ -6,7 +6,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::{Duration, Instant};
-use std::{env, fs, io, thread};
+use std::{env, fs, io, mem, thread};
 
 use hearthkeep::engine::{Command, Engine, Error};
 use hearthkeep::model::State;
@@ -218,6 +218,34 @@ fn leaves_out_what_vanishes_while_it_looks() {
     });
 }
 
+#[test]
+fn does_not_wait_long_for_one_over_which_the_engine_hangs() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("docker.sock");
+    let here = r#"{"Id":"1","Name":"/here","State":{"Status":"running"}}"#;
+    let list = r#"[{"Id":"1"},{"Id":"2","Names":["/stuck"],"State":"paused"}]"#;
+    let answers = [
+        ("/version", "200 OK", r#"{"ApiVersion":"1.41"}"#),
+        ("/containers/json", "200 OK", list),
+        ("/containers/1/json", "200 OK", here),
+        ("/containers/2/json", NEVER, ""),
+    ];
+    parrot(&socket, &answers);
+    run(async {
+        let engine = Engine::connect_to(&socket.display().to_string()).await?;
+        let since = Instant::now();
+        let all = engine.look().await?;
+        assert!(since.elapsed() < DEADLINE, "{:?}", since.elapsed());
+        let seen: Vec<_> =
+            all.iter().map(|it| (it.name.as_str(), it.state, it.is_silent)).collect();
+        assert_eq!(seen, [("here", State::Running, false), ("stuck", State::Paused, true)]);
+        Ok(())
+    });
+}
+
+/// In place of a status: the answer never comes.
+const NEVER: &str = "never";
+
 /// What to say to a path, with which status; anything else is not found.
 type Answer = (&'static str, &'static str, &'static str);
 
@@ -246,6 +274,11 @@ fn answer(mut client: UnixStream, answers: &[Answer], asked: &Sender<String>) ->
     let path = line.split([' ', '?']).nth(1).unwrap_or_default();
     let known = answers.iter().find(|(it, ..)| path.ends_with(it));
     let (_, status, body) = known.copied().unwrap_or(("", "404 Not Found", "{}"));
+    if status == NEVER {
+        // Open until the process ends, as the engine would leave it.
+        mem::forget(client);
+        return Ok(());
+    }
     // Whether the test still listens is its own affair.
     _ = asked.send(line);
     let length = body.len();

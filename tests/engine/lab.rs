@@ -106,6 +106,7 @@ pub(crate) fn facts(name: &str) -> Container {
         stop_timeout: Some(Duration::from_secs(1)),
         auto_remove: false,
         variables: Vec::new(),
+        is_silent: false,
     }
 }
 

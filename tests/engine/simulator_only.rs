@@ -73,6 +73,22 @@ fn goes_away_at_a_call_and_comes_back() {
 }
 
 #[test]
+fn hangs_over_a_container_and_lists_it() {
+    run(async {
+        let (simulator, engine) = home();
+        simulator.inject(Fault::Silent { container: "mosquitto".to_owned() });
+        let error = engine.inspect("mosquitto").await.expect_err("no answer");
+        assert!(matches!(error, Error::Refused { .. }), "{error}");
+        let all = engine.look().await?;
+        let silent: Vec<_> = all.iter().map(|it| (it.name.as_str(), it.is_silent)).collect();
+        assert_eq!(silent, [("homeassistant", false), ("mosquitto", true)]);
+        simulator.mend();
+        assert!(!engine.look().await?[1].is_silent);
+        Ok(())
+    });
+}
+
+#[test]
 fn remembers_calls_in_order() {
     run(async {
         let (simulator, engine) = home();

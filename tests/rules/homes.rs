@@ -1,6 +1,6 @@
 //! Which containers are a home, and what of them is backed up.
 
-use hearthkeep::model::{Contents, Item, PartKind, State};
+use hearthkeep::model::{Container, Contents, Item, PartKind, State};
 use hearthkeep::plan::{self, BackupRequest, Facts, Pick, Refused, RestoreRequest};
 
 use super::facts::{
@@ -30,6 +30,29 @@ fn one_home_needs_no_settings() {
     let (home, companions) = found(&facts, &Pick::default()).expect("there is a home");
     assert_eq!(home, "ha");
     assert_eq!(companions, ["db", "mine", "mqtt"]);
+}
+
+#[test]
+fn over_whom_the_engine_hangs_is_passed_over_unless_it_is_of_the_home() {
+    let silent = |mut it: Container| {
+        it.is_silent = true;
+        it
+    };
+    let ours = || in_project(home_assistant("ha"), "home", "homeassistant");
+    let plan = |other: Container| {
+        let facts = facts(vec![ours(), other]);
+        let home = plan::find(&facts, &Pick::default())?;
+        plan::backup(&facts, home, &BackupRequest::default()).map(|it| it.warnings)
+    };
+    let warnings = plan(silent(container("blog", "wordpress"))).expect("a stranger");
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert!(warnings[0].starts_with("blog was passed over"), "{warnings:?}");
+    let of_home = in_project(container("db", "mariadb:11"), "home", "db");
+    let refused = plan(silent(of_home)).expect_err("of the home");
+    assert_eq!(refused, Refused::Silent { container: "db".to_owned() });
+    let alone = facts(vec![silent(ours())]);
+    let refused = plan::find(&alone, &Pick::default()).map(drop).expect_err("the home itself");
+    assert_eq!(refused, Refused::Silent { container: "ha".to_owned() });
 }
 
 #[test]

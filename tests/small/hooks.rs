@@ -8,8 +8,9 @@ use hearthkeep::quiesce::hooks::{self, After, Before};
 use hearthkeep::survey;
 use tokio_util::sync::CancellationToken;
 
+use crate::crashes::{ABORT_AFTER, BY_SIGNAL, MANY, NO_GUARDIAN, NOTHING, resume};
 use crate::support::home::Home;
-use crate::support::{DEADLINE, docker, on_engine};
+use crate::support::{DEADLINE, Run, docker, on_engine};
 
 /// A lab image with a shell in it.
 const WITH_SHELL: &str = "hearthkeep-lab/mosquitto:2";
@@ -213,4 +214,37 @@ fn a_hook_finds_a_container_that_was_recreated() {
     });
     let wanted = format!("hearthkeep.after of {broker}: container {broker} does not exist");
     assert_eq!(gone.warnings, [wanted]);
+}
+
+#[test]
+fn what_a_crashed_run_owed_is_done_by_resume() {
+    let home = homeassistant("hooks-crash");
+    let labels = [("before", "touch /data/before"), ("after", "echo done >> /data/after")];
+    hooked(&home, "broker", &labels);
+    for n in 1..MANY {
+        let mut command = home.command(&["backup"]);
+        command.env(ABORT_AFTER, n.to_string()).env(NO_GUARDIAN, "1");
+        let run = Run::from(command.output().expect("the program can be started"));
+        let is_whole = run.code != BY_SIGNAL;
+        if !is_whole {
+            let run_before = home.read("broker/after");
+            resume(&home);
+            let warnings = resume(&home).to_string();
+            assert_eq!(warnings, NOTHING, "after append {n}");
+            // It may be done twice where the crash came right after it, but never once more.
+            let n_done = |it: &Option<String>| it.as_deref().map_or(0, |it| it.lines().count());
+            let all = n_done(&home.read("broker/after"));
+            // The first append tells of the run alone, the second that the command is owed.
+            assert!(n == 1 || all > 0, "it never ran, append {n}");
+            assert!(all <= n_done(&run_before) + 1, "{all} times, append {n}");
+        }
+        assert_eq!(home.read("broker/after").is_some(), n > 1, "append {n}");
+        if is_whole {
+            assert!(n > 6, "that were few crashes: {n}");
+            run.ends(0);
+            return;
+        }
+        _ = std::fs::remove_file(home.bench.path().join("broker/after"));
+    }
+    panic!("it never came to its end");
 }

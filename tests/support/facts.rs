@@ -21,6 +21,7 @@ pub(crate) fn container(name: &str, image: &str) -> Container {
         stop_timeout: None,
         auto_remove: false,
         variables: Vec::new(),
+        is_silent: false,
     }
 }
 

@@ -123,8 +123,13 @@ impl Home {
     /// Gives the helper's image another name for as long as this home lives, so that it is taken
     /// for a known companion.
     pub(crate) fn image(&self, name: &str) -> String {
+        self.tag(IMAGE, name)
+    }
+
+    /// The same for any other image.
+    pub(crate) fn tag(&self, image: &str, name: &str) -> String {
         self.guard(&["rmi", "--no-prune"], name);
-        docker(&["tag", IMAGE, name]);
+        docker(&["tag", image, name]);
         name.to_owned()
     }
 
