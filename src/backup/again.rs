@@ -1,10 +1,12 @@
 //! A second, short hold for files that were written in place after the first.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
-use super::{Report, Run};
+use super::{HeldTooLong, Report, Run};
 use crate::capture::{Capture, Retaken};
 use crate::engine::Engine;
 use crate::island::Shore;
@@ -19,9 +21,17 @@ pub(super) struct Again {
     engine: Engine,
     journal: Journal,
     pauses: Vec<Hold>,
+    longest: Duration,
     cancel: CancellationToken,
     shore: Shore,
-    released: Mutex<Vec<Released>>,
+    told: Mutex<Told>,
+}
+
+/// What goes into the report.
+#[derive(Default)]
+struct Told {
+    released: Vec<Released>,
+    warnings: Vec<String>,
 }
 
 impl Again {
@@ -31,13 +41,14 @@ impl Again {
             engine: run.hands.engine.clone(),
             journal: run.desk.journal.clone(),
             pauses,
+            longest: run.limit.longest,
             cancel: run.cancel.clone(),
             shore: Shore::here(),
-            released: Mutex::default(),
+            told: Mutex::default(),
         })
     }
 
-    /// Takes files again. To be called from an island.
+    /// Takes files again; those that cannot be had are left out. To be called from an island.
     pub(super) fn retake(
         &self,
         capture: &Capture,
@@ -45,17 +56,38 @@ impl Again {
         names: Vec<Vec<u8>>,
     ) -> anyhow::Result<Vec<Retaken>> {
         let (engine, journal) = (&self.engine, &self.journal);
-        let held = self.shore.wait(quiesce::hold(engine, journal, &self.pauses, &self.cancel))?;
-        let retaken = capture.retake(part, names, &|| Ok(signals::check(&self.cancel)?));
+        let pauses = self.shore.wait(quiesce::as_they_are(engine, &self.pauses))?;
+        let held = self.shore.wait(quiesce::hold(engine, journal, &pauses, &self.cancel))?;
+        let deadline = Instant::now() + self.longest;
+        let go_on = || {
+            signals::check(&self.cancel)?;
+            match Instant::now() > deadline {
+                true => Err(HeldTooLong(self.longest).into()),
+                false => Ok(()),
+            }
+        };
+        // Whatever happens in there, nobody stays held.
+        let retaken = catch_unwind(AssertUnwindSafe(|| capture.retake(part, names, &go_on)));
+        let stayed = self.shore.wait(quiesce::check(engine, &held));
         let released = self.shore.wait(quiesce::release(engine, journal, held));
-        self.released.lock().unwrap_or_else(PoisonError::into_inner).push(released);
-        retaken
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        told.released.push(released);
+        let retaken = retaken.map_err(|_| anyhow::anyhow!("taking files again panicked"))?;
+        match (retaken, stayed) {
+            (Ok(retaken), Ok(())) => Ok(retaken),
+            (Err(err), _) if !err.is::<HeldTooLong>() => Err(err),
+            (Err(err), _) | (Ok(_), Err(err)) => {
+                told.warnings.push(format!("{err:#}"));
+                Ok(Vec::new())
+            }
+        }
     }
 
     /// Adds to the report how long the containers stood still again.
     pub(super) fn tell(&self, report: &mut Report) {
-        let mut all = self.released.lock().unwrap_or_else(PoisonError::into_inner);
-        for released in all.drain(..) {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        report.warnings.append(&mut told.warnings);
+        for released in told.released.drain(..) {
             let longest = quiesce::longest(&released.containers);
             report.longest_hold_seconds = report.longest_hold_seconds.max(longest);
             for it in released.containers {

@@ -60,6 +60,7 @@ pub struct Report {
 }
 
 /// A backup that is under way: what all its steps need.
+#[derive(Clone)]
 struct Run<'a> {
     hands: &'a Hands,
     desk: &'a Desk,

@@ -2,15 +2,16 @@
 
 use std::time::Duration;
 
+use anyhow::Context;
 use tokio::time::{Instant, timeout_at};
 
-use super::{Run, metadata, write};
+use super::{Run, metadata, warmed, write};
 use crate::archive::{Metadata, Written};
 use crate::capture::Capture;
 use crate::fsx::Draft;
 use crate::island::island;
 use crate::plan::OnMaxHold;
-use crate::quiesce::databases::{self, Consistency};
+use crate::quiesce::databases::{self, Consistency, Locked};
 use crate::quiesce::hooks::Before;
 use crate::quiesce::{self, Held, Stillness};
 use crate::signals;
@@ -21,12 +22,15 @@ use crate::signals;
     "the containers were held for {} s and not everything was copied; allow more with --max-hold, or let them go on meanwhile with --on-max-hold continue",
     .0.as_secs_f64()
 )]
-pub struct HeldTooLong(Duration);
+pub struct HeldTooLong(pub(super) Duration);
 
 /// What came out of a hold.
+#[derive(Default)]
 pub(super) struct Still {
     pub(super) taken: Option<Taken>,
     pub(super) content_bytes: u64,
+    /// Bytes that were copied meanwhile.
+    pub(super) held_bytes: u64,
     pub(super) containers: Vec<Stillness>,
     pub(super) databases: Vec<Consistency>,
     pub(super) notes: Vec<String>,
@@ -36,15 +40,28 @@ pub(super) struct Still {
 /// What was taken while everything stood still.
 pub(super) enum Taken {
     /// A stable view, to be archived at leisure.
-    View(Capture, Metadata, Draft),
+    View(Work),
     /// The archive itself, where there was no room for copies.
     Archive(Draft, Written),
+}
+
+/// What is to be archived, and the file for it.
+pub(super) struct Work {
+    pub(super) capture: Capture,
+    pub(super) metadata: Metadata,
+    pub(super) draft: Draft,
+}
+
+/// What stands still, and what no commit gets into meanwhile.
+struct Holding {
+    held: Held,
+    locked: Locked,
 }
 
 /// Holds everything, takes what changed, and releases, whatever happens in between.
 pub(super) async fn still(
     run: &Run<'_>,
-    capture: Capture,
+    mut capture: Capture,
     before: &Before,
 ) -> anyhow::Result<Still> {
     if let Some(failed) = &before.failed {
@@ -52,114 +69,74 @@ pub(super) async fn still(
             anyhow::anyhow!("{failed:#}; nothing was held")
         }));
     }
-    let capture = warm_again(run, capture, before).await?;
-    let metadata = metadata(run.plan, &capture);
-    let draft = write::begin(run, &metadata).await?;
-    let locked = databases::lock(&run.hands.engine, &run.plan.databases, run.cancel).await;
-    let mut still = Still {
-        taken: None,
-        content_bytes: capture.extents().iter().map(|it| it.bytes).sum(),
-        containers: Vec::new(),
-        databases: Vec::new(),
-        notes: notes(&capture),
-        warnings: Vec::new(),
-    };
-    let taken = hold(run, capture, metadata, draft, &mut still).await;
-    still.databases = databases::unlock(locked).await;
-    still.taken = Some(taken?);
-    Ok(still)
-}
-
-/// Leaves out what its container does not want to be taken, and copies what hooks have changed.
-async fn warm_again(
-    run: &Run<'_>,
-    mut capture: Capture,
-    before: &Before,
-) -> anyhow::Result<Capture> {
-    capture.retain(|part| !before.skipped.iter().any(|(item, _)| *item == part.item));
+    let is_skipped = |item: &_| before.skipped.iter().any(|(it, _)| it == item);
+    let plan = run.plan.without(is_skipped)?;
+    let run = &Run { plan: &plan, ..run.clone() };
+    capture.retain(|part| !is_skipped(&part.item));
     anyhow::ensure!(
         capture.parts().next().is_some(),
         "nothing is left to back up: every container asked to be skipped"
     );
-    if run.plan.hooks.is_empty() || !capture.is_stable() {
-        return Ok(capture);
+    let mut still = Still::default();
+    // What the hooks have changed.
+    if !plan.hooks.is_empty() && capture.is_stable() {
+        capture = warmed(capture, None, &mut still.warnings, run.cancel).await?;
     }
-    let cancel = run.cancel.clone();
-    island("copying what changes", move || {
-        capture.warm(&|| Ok(signals::check(&cancel)?))?;
-        Ok(capture)
-    })
-    .await
+    let metadata = metadata(&plan, &capture);
+    let draft = write::begin(run, &metadata).await?;
+    still.taken = Some(hold(run, Work { capture, metadata, draft }, &mut still).await?);
+    Ok(still)
 }
 
-fn notes(capture: &Capture) -> Vec<String> {
-    match capture.n_packed() {
-        0 => Vec::new(),
-        n => vec![format!(
-            "{n} small files were copied before the hold, since this process may not hold so many open (ulimit -n)"
-        )],
-    }
-}
-
-async fn hold(
-    run: &Run<'_>,
-    capture: Capture,
-    metadata: Metadata,
-    draft: Draft,
-    still: &mut Still,
-) -> anyhow::Result<Taken> {
-    signals::check(run.cancel)?;
+async fn hold(run: &Run<'_>, work: Work, still: &mut Still) -> anyhow::Result<Taken> {
     let (engine, journal) = (&run.hands.engine, &run.desk.journal);
     run.hands.monitor.step("holding the containers", 0);
-    let mut held = Some(quiesce::hold(engine, journal, &run.plan.holds, run.cancel).await?);
-    let taken = take(run, capture, metadata, draft, &mut held, still).await;
-    let stayed = match &held {
-        Some(held) => quiesce::check(engine, held).await,
+    let holds = quiesce::as_they_are(engine, &run.plan.holds).await?;
+    let locked = databases::lock(engine, &run.plan.databases, run.cancel).await;
+    let mut holding = match quiesce::hold(engine, journal, &holds, run.cancel).await {
+        Ok(held) => Some(Holding { held, locked }),
+        Err(err) => {
+            databases::unlock(locked).await;
+            return Err(err);
+        }
+    };
+    // In a slot, because to let go of it takes its time, for which nobody should be held.
+    let mut work = Some(work);
+    let taken = take(run, &mut work, &mut holding, still).await;
+    let stayed = match &holding {
+        Some(holding) => quiesce::check(engine, &holding.held).await,
         None => Ok(()),
     };
-    release(run, &mut held, still).await;
-    let taken = let_go(taken?).await?;
-    stayed?;
-    Ok(taken)
-}
-
-/// Ends the read transactions in databases: now that everything runs, their logs grow by them.
-async fn let_go(taken: Taken) -> anyhow::Result<Taken> {
-    match taken {
-        Taken::View(mut capture, metadata, draft) => {
-            let let_go = move || {
-                capture.let_go();
-                Ok(capture)
-            };
-            Ok(Taken::View(island("letting go of databases", let_go).await?, metadata, draft))
-        }
-        taken => Ok(taken),
+    release(run, &mut holding, still).await;
+    let work = let_go(work, still).await?;
+    match (taken?, work) {
+        (Some((draft, written)), _) => stayed.map(|()| Taken::Archive(draft, written)),
+        (None, Some(work)) => stayed.map(|()| Taken::View(work)),
+        (None, None) => anyhow::bail!("nothing was taken"),
     }
 }
 
+/// Takes what changed. Where there was no room for copies, archives everything in its place.
 async fn take(
     run: &Run<'_>,
-    capture: Capture,
-    metadata: Metadata,
-    draft: Draft,
-    held: &mut Option<Held>,
+    work: &mut Option<Work>,
+    holding: &mut Option<Holding>,
     still: &mut Still,
-) -> anyhow::Result<Taken> {
+) -> anyhow::Result<Option<(Draft, Written)>> {
     let deadline = Instant::now() + run.limit.longest;
-    let (mut capture, settled) = settle(run, capture, Some(deadline)).await?;
-    match settled {
+    match settle(run, work, Some(deadline)).await {
         Err(err) if err.is::<HeldTooLong>() && goes_on(run) => {
-            release(run, held, still).await;
+            release(run, holding, still).await;
             still.warnings.push(too_long(run));
-            let (late, settled) = settle(run, capture, None).await?;
-            settled?;
-            capture = late;
+            settle(run, work, None).await?;
         }
-        settled => settled?,
+        settled => still.held_bytes = settled?,
     }
-    if capture.is_stable() {
-        return Ok(Taken::View(capture, metadata, draft));
-    }
+    let Some(Work { capture, metadata, draft }) = work.take_if(|it| !it.capture.is_stable()) else {
+        return Ok(None);
+    };
+    still.content_bytes = bytes(&capture);
+    still.held_bytes = still.content_bytes;
     let stop = run.cancel.child_token();
     let never = |_: &Capture, _, _| Ok(Vec::new());
     let mut writing =
@@ -167,7 +144,7 @@ async fn take(
     let (draft, written) = match timeout_at(deadline, &mut writing).await {
         Ok(written) => written?,
         Err(_) if goes_on(run) => {
-            release(run, held, still).await;
+            release(run, holding, still).await;
             still.warnings.push(too_long(run));
             writing.await?
         }
@@ -176,7 +153,7 @@ async fn take(
             writing.await.map_err(|_| HeldTooLong(run.limit.longest))?
         }
     };
-    Ok(Taken::Archive(draft, written))
+    Ok(Some((draft, written)))
 }
 
 fn goes_on(run: &Run<'_>) -> bool {
@@ -190,32 +167,62 @@ fn too_long(run: &Run<'_>) -> String {
     )
 }
 
-/// Lets everything go on; once.
-async fn release(run: &Run<'_>, held: &mut Option<Held>, still: &mut Still) {
-    let Some(held) = held.take() else { return };
+/// Lets everything go on; once. Databases right after, for whose commits others may wait.
+async fn release(run: &Run<'_>, holding: &mut Option<Holding>, still: &mut Still) {
+    let Some(Holding { held, locked }) = holding.take() else { return };
     let released = quiesce::release(&run.hands.engine, &run.desk.journal, held).await;
+    still.databases = databases::unlock(locked).await;
     still.containers = released.containers;
     // A container that is still held is worse than no backup, and none the better for one less.
     still.warnings.extend(released.failures.into_iter().map(|it| it.text));
     still.warnings.extend(released.warnings);
 }
 
-/// Takes what changed. The capture comes back also where that did not go well.
+/// Takes what changed; gives how many bytes had to be copied.
 async fn settle(
     run: &Run<'_>,
-    mut capture: Capture,
+    work: &mut Option<Work>,
     deadline: Option<Instant>,
-) -> anyhow::Result<(Capture, anyhow::Result<()>)> {
+) -> anyhow::Result<u64> {
+    let mut taken = work.take().context("nothing is left to take")?;
     let (cancel, longest) = (run.cancel.clone(), run.limit.longest);
-    island("copying what changed", move || {
-        let settled = capture.settle(&|| {
+    let (taken, settled) = island("copying what changed", move || {
+        let settled = taken.capture.settle(&|| {
             signals::check(&cancel)?;
             match deadline {
                 Some(deadline) if Instant::now() > deadline => Err(HeldTooLong(longest).into()),
                 _ => Ok(()),
             }
         });
-        Ok((capture, settled))
+        Ok((taken, settled))
     })
-    .await
+    .await?;
+    *work = Some(taken);
+    settled
+}
+
+/// Ends the read transactions in databases: now that everything runs, their logs grow by them.
+async fn let_go(work: Option<Work>, still: &mut Still) -> anyhow::Result<Option<Work>> {
+    let Some(mut work) = work else { return Ok(None) };
+    let work = island("letting go of databases", move || {
+        work.capture.let_go();
+        Ok(work)
+    })
+    .await?;
+    still.content_bytes = bytes(&work.capture);
+    still.notes = notes(&work.capture);
+    Ok(Some(work))
+}
+
+fn bytes(capture: &Capture) -> u64 {
+    capture.extents().iter().map(|it| it.bytes).sum()
+}
+
+fn notes(capture: &Capture) -> Vec<String> {
+    match capture.n_packed() {
+        0 => Vec::new(),
+        n => vec![format!(
+            "{n} small files were copied before the hold, since this process may not hold so many open (ulimit -n)"
+        )],
+    }
 }

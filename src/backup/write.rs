@@ -7,7 +7,7 @@ use bytesize::ByteSize;
 use tokio_util::sync::CancellationToken;
 
 use super::again::Again;
-use super::still::{Still, Taken};
+use super::still::{Still, Taken, Work};
 use super::{Prepared, Report, Run};
 use crate::archive::{self, Archive, Metadata, Written};
 use crate::capture::{Capture, Retaken};
@@ -49,7 +49,7 @@ pub(super) async fn archive(
 ) -> anyhow::Result<(Draft, Written)> {
     match still.taken.context("nothing was taken")? {
         Taken::Archive(draft, written) => Ok((draft, written)),
-        Taken::View(capture, metadata, draft) => {
+        Taken::View(Work { capture, metadata, draft }) => {
             let again = Again::new(run);
             let retaking = again.clone();
             let retake = move |capture: &_, part, names| retaking.retake(capture, part, names);

@@ -88,6 +88,24 @@ pub fn longest_stop(stop_timeout: Option<Duration>) -> Duration {
     stop_timeout.unwrap_or(STOP_TIMEOUT).saturating_add(STOP_MARGIN).min(LONGEST_STOP)
 }
 
+/// The holds as they are needed now: time has passed since the plan, and what somebody has stopped
+/// or paused meanwhile has to stay so.
+pub async fn as_they_are(engine: &Engine, holds: &[Hold]) -> anyhow::Result<Vec<Hold>> {
+    let looks = join_all(holds.iter().map(|it| engine.inspect(&it.id))).await;
+    let mut now = Vec::with_capacity(holds.len());
+    for (hold, look) in holds.iter().zip(looks) {
+        match look {
+            Ok(container) => now.push(Hold { was: container.state, ..hold.clone() }),
+            // Who holds it says so.
+            Err(Error::NotFound { .. }) => now.push(hold.clone()),
+            Err(err) => return Err(err).with_context(|| format!("looking at {}", hold.name)),
+        }
+    }
+    // What does not run writes nothing; and what is stopped cannot be stopped.
+    now.retain(|it| it.was != State::Stopped);
+    Ok(now)
+}
+
 /// Makes all containers still: those to stop one after the other in the order of the plan, then
 /// all others at once, so that those that are only paused stand still as briefly as they can.
 ///
