@@ -27,6 +27,8 @@ pub struct HeldTooLong(Duration);
 pub(super) struct Still {
     pub(super) taken: Option<Taken>,
     pub(super) content_bytes: u64,
+    /// Bytes that were copied meanwhile.
+    pub(super) held_bytes: u64,
     pub(super) containers: Vec<Stillness>,
     pub(super) databases: Vec<Consistency>,
     pub(super) notes: Vec<String>,
@@ -52,17 +54,19 @@ pub(super) async fn still(
             anyhow::anyhow!("{failed:#}; nothing was held")
         }));
     }
-    let capture = warm_again(run, capture, before).await?;
+    let mut warnings = Vec::new();
+    let capture = warm_again(run, capture, before, &mut warnings).await?;
     let metadata = metadata(run.plan, &capture);
     let draft = write::begin(run, &metadata).await?;
     let locked = databases::lock(&run.hands.engine, &run.plan.databases, run.cancel).await;
     let mut still = Still {
         taken: None,
-        content_bytes: capture.extents().iter().map(|it| it.bytes).sum(),
+        content_bytes: 0,
+        held_bytes: 0,
         containers: Vec::new(),
         databases: Vec::new(),
         notes: notes(&capture),
-        warnings: Vec::new(),
+        warnings,
     };
     let taken = hold(run, capture, metadata, draft, &mut still).await;
     still.databases = databases::unlock(locked).await;
@@ -75,6 +79,7 @@ async fn warm_again(
     run: &Run<'_>,
     mut capture: Capture,
     before: &Before,
+    warnings: &mut Vec<String>,
 ) -> anyhow::Result<Capture> {
     capture.retain(|part| !before.skipped.iter().any(|(item, _)| *item == part.item));
     anyhow::ensure!(
@@ -84,12 +89,7 @@ async fn warm_again(
     if run.plan.hooks.is_empty() || !capture.is_stable() {
         return Ok(capture);
     }
-    let cancel = run.cancel.clone();
-    island("copying what changes", move || {
-        capture.warm(&|| Ok(signals::check(&cancel)?))?;
-        Ok(capture)
-    })
-    .await
+    super::warmed(capture, None, warnings, run.cancel).await
 }
 
 fn notes(capture: &Capture) -> Vec<String> {
@@ -155,11 +155,13 @@ async fn take(
             settled?;
             capture = late;
         }
-        settled => settled?,
+        settled => still.held_bytes = settled?,
     }
+    still.content_bytes = capture.extents().iter().map(|it| it.bytes).sum();
     if capture.is_stable() {
         return Ok(Taken::View(capture, metadata, draft));
     }
+    still.held_bytes = still.content_bytes;
     let stop = run.cancel.child_token();
     let never = |_: &Capture, _, _| Ok(Vec::new());
     let mut writing =
@@ -205,7 +207,7 @@ async fn settle(
     run: &Run<'_>,
     mut capture: Capture,
     deadline: Option<Instant>,
-) -> anyhow::Result<(Capture, anyhow::Result<()>)> {
+) -> anyhow::Result<(Capture, anyhow::Result<u64>)> {
     let (cancel, longest) = (run.cancel.clone(), run.limit.longest);
     island("copying what changed", move || {
         let settled = capture.settle(&|| {

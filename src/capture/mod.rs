@@ -182,15 +182,16 @@ impl Capture {
         Ok(())
     }
 
-    /// Takes what changed since the last look, while the containers are held.
+    /// Takes what changed since the last look, while the containers are held; gives the bytes of
+    /// what had to be copied.
     ///
     /// # Errors
     /// Whatever `go_on` says, between two files or two pieces of one.
-    pub fn settle(&mut self, go_on: GoOn<'_>) -> anyhow::Result<()> {
+    pub fn settle(&mut self, go_on: GoOn<'_>) -> anyhow::Result<u64> {
         if let Some(spool) = &self.spool {
             spool.unlimited();
         }
-        self.round(Phase::Held, go_on).map(drop)
+        self.round(Phase::Held, go_on)
     }
 
     /// Ends the read transactions in databases. To be called as soon as the containers run again.
@@ -251,7 +252,15 @@ impl Capture {
         for part in &mut self.parts {
             part.warnings.clear();
             let views = std::mem::take(&mut part.views);
-            part.views = look::look(&part.source, views, &mut part.warnings, go_on)?;
+            let looked = look::look(&part.source, views, &mut part.warnings, go_on);
+            // A look that was given up may be followed by another one.
+            part.views = match looked {
+                Ok(views) => views,
+                Err(err) => {
+                    part.views = node::views(&part.source);
+                    return Err(err);
+                }
+            };
         }
         Ok(())
     }
