@@ -55,8 +55,14 @@ pub(super) fn write_part(
     capture.visit(part, &mut |found| writer.add(found))?;
     let late = std::mem::take(&mut writer.late);
     if !late.is_empty() {
-        for retaken in again(part, late)? {
-            writer.retaken(&retaken)?;
+        let retaken = again(part, late.clone())?;
+        for it in &retaken {
+            writer.retaken(it)?;
+        }
+        for name in late.iter().filter(|name| !retaken.iter().any(|it| it.name == **name)) {
+            let path = Path::new(OsStr::from_bytes(name));
+            let problem = "is written without a break, and not whole in the backup";
+            writer.warnings.push(format!("{} {problem}", path.display()));
         }
     }
     writer.finish()?;
@@ -115,14 +121,22 @@ impl InnerWriter<'_> {
         };
         let stat = match &reading {
             Reading::Copy(_) => *found.stat,
-            Reading::Open(_) if reading.stat()?.as_ref() != Some(found.stat) => {
+            // Where another name of it came first, that has the content already.
+            Reading::Open(_) if self.linked.contains_key(&found.stat.identity()) => *found.stat,
+            Reading::Open(_) if is_written(&reading, found.stat)? => {
                 self.late.push(name.to_vec());
                 return Ok(());
             }
             Reading::Open(_) => *found.stat,
             // Where it is read in its place, what counts is what it is now.
             Reading::There(_) => match reading.stat()? {
-                Some(now) if now.is_file() => now,
+                Some(now) if now.is_file() => {
+                    if self.capture.is_stable() {
+                        let problem = "could not be had in the hold, and is of a later moment";
+                        self.warnings.push(format!("{} {problem}", path.display()));
+                    }
+                    now
+                }
                 _ => return self.vanished(&path),
             },
         };
@@ -150,20 +164,18 @@ impl InnerWriter<'_> {
         path: &Path,
     ) -> anyhow::Result<()> {
         let attributes = Attributes::from(stat);
-        let identity = (stat.device, stat.inode);
-        if let Some(first) = self.linked.get(&identity) {
+        if let Some(first) = self.linked.get(&stat.identity()) {
             let header = header(name, Kind::HardLink(first), &attributes);
             return self.put(&header);
         }
         // Before anything is written: of a small file it is known then whether it is whole.
         let n = self.read(reading, path, 0, stat.size)?;
-        let is_open = matches!(reading, Reading::Open(_));
-        if is_open && n as u64 == stat.size && reading.stat()? != Some(*stat) {
+        if n as u64 == stat.size && is_written(reading, stat)? {
             self.late.push(name.to_vec());
             return Ok(());
         }
         if stat.links > 1 {
-            self.linked.insert(identity, name.to_vec());
+            self.linked.insert(stat.identity(), name.to_vec());
         }
         match name {
             DATABASE => self.database = Some(attributes),
@@ -183,12 +195,15 @@ impl InnerWriter<'_> {
         reading: &Reading<'_>,
         path: &Path,
     ) -> anyhow::Result<()> {
-        let Some(now) = reading.stat()? else { return Ok(()) };
-        if matches!(reading, Reading::Open(_)) {
-            if now != *stat {
-                self.late.push(name.to_vec());
-            }
-        } else if now.size > stat.size {
+        if is_written(reading, stat)? {
+            self.late.push(name.to_vec());
+            // Its other names would be links to what was read.
+            self.linked.remove(&stat.identity());
+        }
+        if let Reading::There(_) = reading
+            && let Some(now) = reading.stat()?
+            && now.size > stat.size
+        {
             self.warnings.push(format!(
                 "{} grew by {} bytes while it was read; they are not in the backup",
                 path.display(),
@@ -278,5 +293,13 @@ impl InnerWriter<'_> {
         self.put(&[0])?;
         self.put(padding(1))?;
         self.put(&[0])
+    }
+}
+
+/// Whether a file that was held open was written in place since it looked like `stat`.
+fn is_written(reading: &Reading<'_>, stat: &Stat) -> anyhow::Result<bool> {
+    match reading {
+        Reading::Open(_) => Ok(!reading.stat()?.is_some_and(|it| it.has_content_of(stat))),
+        Reading::Copy(_) | Reading::There(_) => Ok(false),
     }
 }

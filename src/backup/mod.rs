@@ -16,7 +16,7 @@ pub use self::prepare::{Prepared, prepare};
 pub use self::still::HeldTooLong;
 use self::still::Still;
 use crate::archive::Metadata;
-use crate::capture::{Capture, NoRoom};
+use crate::capture::{Capture, NoRoom, Staging};
 use crate::hands::Hands;
 use crate::island::island;
 use crate::journal::{Event, Story};
@@ -41,6 +41,9 @@ pub struct Report {
     pub size_bytes: u64,
     /// The bytes that were read for it.
     pub content_bytes: u64,
+    /// The bytes that were copied while everything stood still: all of them where there was no room
+    /// for copies.
+    pub held_bytes: u64,
     /// How long the run took.
     pub duration_seconds: f64,
     /// The longest that any container stood still.
@@ -136,13 +139,25 @@ async fn warm(
     warnings: &mut Vec<String>,
     cancel: &CancellationToken,
 ) -> anyhow::Result<Capture> {
-    let Prepared { mut capture, staging, needs, .. } = prepared;
+    let Prepared { capture, staging, needs, .. } = prepared;
     let Some(staging) = staging else { return Ok(capture) };
     hands.monitor.step("copying what changes", needs);
+    warmed(capture, Some(staging), warnings, cancel).await
+}
+
+/// Copies what changes, where `begin` says for the first time. Where there is no room for it, the
+/// containers are held for longer instead.
+async fn warmed(
+    mut capture: Capture,
+    begin: Option<Staging>,
+    warnings: &mut Vec<String>,
+    cancel: &CancellationToken,
+) -> anyhow::Result<Capture> {
     let cancel = cancel.clone();
     let (capture, warmed) = island("copying what changes", move || {
         let go_on = || Ok(signals::check(&cancel)?);
-        let warmed = capture.begin(&staging).and_then(|()| capture.warm(&go_on));
+        let begun = begin.map_or(Ok(()), |it| capture.begin(&it));
+        let warmed = begun.and_then(|()| capture.warm(&go_on));
         Ok((capture, warmed))
     })
     .await?;
@@ -183,6 +198,7 @@ fn report(plan: &BackupPlan, still: &Still) -> Report {
         path: PathBuf::new(),
         size_bytes: 0,
         content_bytes: still.content_bytes,
+        held_bytes: still.held_bytes,
         duration_seconds: 0.0,
         longest_hold_seconds: quiesce::longest(&still.containers),
         containers: still.containers.clone(),

@@ -8,6 +8,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
 
 use anyhow::Context;
 use nix::sys::stat::fstat;
@@ -27,8 +28,11 @@ const RECENT_LARGE: i64 = 10;
 /// What is copied rather than held open for as long as it is recent.
 const LARGE: u64 = 4 * 1024 * 1024;
 
-/// The readers that stand in databases, by the inode of the main file.
-pub(super) type Readers = Mutex<HashMap<u64, Reader>>;
+/// Two of the longest ticks that a kernel has.
+const TICKS: Duration = Duration::from_millis(20);
+
+/// The readers that stand in databases, by the device and inode of the main file.
+pub(super) type Readers = Mutex<HashMap<(u64, u64), Reader>>;
 
 /// Whether the containers run or are held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -115,11 +119,18 @@ impl Fill<'_> {
         let Content::There(old) = content else { return Ok(()) };
         if !now.is_file() || (self.phase == Phase::Warm && now != node.stat) {
             // It changes at this very moment; the next look sees what becomes of it.
+            drop(self.keep(&now, file));
             return Ok(());
         }
         let old = old.take();
         node.stat = now;
-        *content = self.content(&now, file, old, path, &node.name)?;
+        *content = match self.content(&now, file, old, path, &node.name)? {
+            // A further write in the same tick of the clock would move no time.
+            Content::Spooled(slot) if self.phase == Phase::Warm && is_young(&now) => {
+                Content::There(Some(slot))
+            }
+            content => content,
+        };
         Ok(())
     }
 
@@ -139,7 +150,7 @@ impl Fill<'_> {
         }
         let file = match self.phase {
             Phase::Warm if format == Format::Wal => self.still(stat, file, path),
-            _ => Arc::new(file),
+            _ => self.keep(stat, file).unwrap_or_else(Arc::new),
         };
         self.copied.fetch_add(stat.size, Ordering::Relaxed);
         let slot = match old {
@@ -169,22 +180,30 @@ impl Fill<'_> {
     /// Parks a reader in a database, where there is none yet. The file goes on being the only
     /// descriptor that the copies are made from.
     fn still(&self, stat: &Stat, file: File, path: &Path) -> Arc<File> {
-        if let Some(reader) = self.readers().get(&stat.inode) {
-            // Closing this descriptor loses the locks of this process, but for one that is kept
-            // until the end with the reader.
-            let kept = reader.file.clone();
-            reader.keep(file);
-            return kept;
-        }
+        let file = match self.keep(stat, file) {
+            Ok(kept) => return kept,
+            Err(file) => file,
+        };
         let (file, reader) = sqlite::park(path, file);
         // Without a reader the database is copied in the hold, as far as it has changed.
         if let Ok(Some(reader)) = reader {
-            self.readers().insert(stat.inode, reader);
+            self.readers().insert(stat.identity(), reader);
         }
         file
     }
 
-    fn readers(&self) -> MutexGuard<'_, HashMap<u64, Reader>> {
+    /// Keeps a file until the end of the reader that stands in it, and gives the reader's own; gives
+    /// it back where there is none. Closing any descriptor of a file loses all locks that this
+    /// process has on it, and a home that closes its database then takes itself for the last one:
+    /// it would remove the log, with what is still held back by the reader.
+    fn keep(&self, stat: &Stat, file: File) -> Result<Arc<File>, File> {
+        match self.readers().get(&stat.identity()) {
+            Some(reader) => Ok(reader.keep(file)),
+            None => Err(file),
+        }
+    }
+
+    fn readers(&self) -> MutexGuard<'_, HashMap<(u64, u64), Reader>> {
         self.readers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -192,6 +211,15 @@ impl Fill<'_> {
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         told.push(format!("{} {what}", path.display()));
     }
+}
+
+/// Whether a file changed within the last two ticks of the clock by which the kernel tells times.
+fn is_young(stat: &Stat) -> bool {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let nanoseconds =
+        |seconds: i64, rest: i64| i128::from(seconds) * 1_000_000_000 + i128::from(rest);
+    nanoseconds(stat.ctime.0, stat.ctime.1) + TICKS.as_nanos().cast_signed()
+        > now.as_nanos().cast_signed()
 }
 
 /// Whether a file changed so shortly before `began` that it may change again at any moment.

@@ -22,7 +22,7 @@ use rayon::prelude::*;
 
 use super::node::{Content, Kind, Node, Stat, View};
 use super::spool::GoOn;
-use super::{Exclude, Source};
+use super::{Exclude, Source, sqlite};
 use crate::fsx;
 
 /// Folders in folders beyond this many bytes of path are left out, as no program that goes by path
@@ -140,7 +140,11 @@ impl Look<'_> {
         let place = Place { folder: listing.as_fd(), path, name, device };
         let mut old = old.into_iter().peekable();
         let mut nodes = Vec::with_capacity(names.len());
-        for child in names {
+        for child in &names {
+            if sqlite::is_index(child, &names) {
+                continue;
+            }
+            let child = child.clone();
             while old.next_if(|it| *it.name < *child).is_some() {}
             let before = old.next_if(|it| *it.name == *child);
             // What was not left out at the last look is not now.
@@ -221,7 +225,7 @@ impl Look<'_> {
         let path = place.path.join(child);
         let below = path.strip_prefix(self.root).unwrap_or(&path);
         self.prefixes.contains(&join(place.name, child))
-            || self.source.stops.iter().any(|it| *it == path)
+            || self.source.stops.contains(&path)
             || self.exclude.matches(self.destination, below)
             || is_backup(&path, self.store)
     }
@@ -244,7 +248,10 @@ impl Look<'_> {
 fn kept(before: Option<Node>, stat: &Stat) -> Content {
     match before {
         Some(Node { stat: old, kind: Kind::File(content), .. }) if old == *stat => content,
-        Some(Node { kind: Kind::File(Content::Spooled(slot)), .. }) => Content::There(Some(slot)),
+        Some(Node {
+            kind: Kind::File(Content::Spooled(slot) | Content::There(Some(slot))),
+            ..
+        }) => Content::There(Some(slot)),
         _ => Content::There(None),
     }
 }

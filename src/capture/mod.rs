@@ -190,15 +190,16 @@ impl Capture {
         Ok(())
     }
 
-    /// Takes what changed since the last look, while the containers are held.
+    /// Takes what changed since the last look, while the containers are held; gives the bytes of
+    /// what had to be copied.
     ///
     /// # Errors
     /// Whatever `go_on` says, between two files or two pieces of one.
-    pub fn settle(&mut self, go_on: GoOn<'_>) -> anyhow::Result<()> {
+    pub fn settle(&mut self, go_on: GoOn<'_>) -> anyhow::Result<u64> {
         if let Some(spool) = &self.spool {
             spool.lift(staging::SPARE)?;
         }
-        self.round(Phase::Held, go_on).map(drop)
+        self.round(Phase::Held, go_on)
     }
 
     /// Ends the read transactions in databases. To be called as soon as the containers run again.

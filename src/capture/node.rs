@@ -77,6 +77,17 @@ impl Stat {
         }
     }
 
+    /// What tells one file from every other.
+    pub fn identity(&self) -> (u64, u64) {
+        (self.device, self.inode)
+    }
+
+    /// Whether the content is still the same, as far as it tells. Links, names and permissions may
+    /// have changed: a file that is removed while it is held open has all of its content.
+    pub fn has_content_of(&self, other: &Stat) -> bool {
+        self.identity() == other.identity() && self.size == other.size && self.mtime == other.mtime
+    }
+
     fn kind(&self) -> u32 {
         self.mode & libc::S_IFMT
     }
@@ -173,6 +184,17 @@ impl View {
             (_, rest) => rest.strip_prefix(b"/")?,
         };
         Some(Path::new(OsStr::from_bytes(rest)))
+    }
+
+    /// What has this name in the inner tar; nothing where it belongs to another mount.
+    pub(super) fn find(&self, name: &[u8]) -> Option<&Node> {
+        let mut node = self.node.as_ref()?;
+        for component in self.below(name)?.iter().filter(|it| *it != ".") {
+            let Kind::Folder(children) = &node.kind else { return None };
+            let n = children.binary_search_by(|it| (*it.name).cmp(component)).ok()?;
+            node = &children[n];
+        }
+        Some(node)
     }
 
     /// Visits everything, a folder before its content, names in order.

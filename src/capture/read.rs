@@ -1,5 +1,6 @@
 //! Reading what was captured.
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
@@ -9,9 +10,12 @@ use std::path::Path;
 use anyhow::Context;
 use nix::sys::stat::fstat;
 
-use super::node::{Content, Found, Stat, Where};
+use super::node::{Content, Found, Kind, Node, Stat, Where};
 use super::spool::{GoOn, Slot, Spool};
 use super::{Capture, look};
+
+/// How often a file is taken that changes meanwhile, since somebody writes it who is not held.
+const TRIES: usize = 3;
 
 /// The content of a file.
 #[derive(Debug)]
@@ -102,8 +106,8 @@ impl Capture {
         }
     }
 
-    /// Takes files of the n-th part again, while the containers are held once more. Those that are
-    /// gone are left out.
+    /// Takes files of the n-th part again, while the containers are held once more: those that were
+    /// held open, whatever has become of their names. One that cannot be had whole is left out.
     ///
     /// # Errors
     /// Where one cannot be read, and whatever `go_on` says.
@@ -116,21 +120,18 @@ impl Capture {
         let spool = self.spool.as_ref().context("there is no room to take files again")?;
         let mut retaken = Vec::new();
         for name in names {
-            // The innermost mount: one may lie in a folder of another.
-            let views = self.parts[part].views.iter();
-            let fitting = views.filter_map(|it| Some((it, it.below(&name)?)));
-            let Some((view, below)) = fitting.max_by_key(|(it, _)| it.prefix.len()) else {
-                continue;
-            };
-            let Some(file) = look::open_below(&view.root, below)? else { continue };
-            let stat = Stat::from(fstat(&file).context("looking at it")?);
-            if !stat.is_file() {
-                continue;
+            let node = self.parts[part].views.iter().find_map(|it| it.find(&name));
+            let Some(Node { kind: Kind::File(Content::Open(file)), .. }) = node else { continue };
+            let keeping = || format!("keeping {}", OsStr::from_bytes(&name).display());
+            for _ in 0..TRIES {
+                let stat = Stat::from(fstat(file).with_context(keeping)?);
+                let slot = spool.add(file, stat.size, go_on).with_context(keeping)?;
+                let after = Stat::from(fstat(file).with_context(keeping)?);
+                if let Some(slot) = slot.filter(|_| after.has_content_of(&stat)) {
+                    retaken.push(Retaken { name, stat, slot });
+                    break;
+                }
             }
-            let path = std::ffi::OsStr::from_bytes(&name);
-            let slot = spool.add(&file, stat.size, go_on);
-            let slot = slot.with_context(|| format!("keeping {}", path.display()))?;
-            retaken.extend(slot.map(|slot| Retaken { name, stat, slot }));
         }
         Ok(retaken)
     }

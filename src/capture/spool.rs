@@ -4,7 +4,7 @@
 //! shares blocks between files (btrfs, xfs), the kernel shares instead of copying.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -112,12 +112,12 @@ impl Spool {
             go_on()?;
             let n = PIECE.min(usize::try_from(both - done).unwrap_or(PIECE));
             match from.read_exact_at(&mut new[..n], done) {
-                Err(err) if err.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
+                Err(err) if err.kind() == ErrorKind::UnexpectedEof => return Ok(None),
                 read => read.context("reading it again")?,
             }
             self.file.read_exact_at(&mut old[..n], slot.at + done).context("reading its copy")?;
             if new[..n] != old[..n] {
-                self.file.write_all_at(&new[..n], slot.at + done).context("renewing its copy")?;
+                self.write(&new[..n], slot.at + done)?;
             }
             done += n as u64;
         }
@@ -185,13 +185,26 @@ impl Spool {
             match copy_file_range(from, Some(&mut source), &self.file, Some(&mut target), n) {
                 Ok(n) => return Ok(n as u64),
                 // Not between these two file systems, or not on this kernel.
+                Err(Errno::ENOSPC | Errno::EDQUOT) => return Err(self.no_room()),
                 Err(Errno::EXDEV | Errno::EINVAL | Errno::ENOSYS | Errno::EOPNOTSUPP) => (),
                 Err(err) => return Err(err).context("copying it"),
             }
         }
         let mut piece = vec![0; PIECE.min(usize::try_from(n).unwrap_or(PIECE))];
         let n = from.read_at(&mut piece, offset).context("reading it")?;
-        self.file.write_all_at(&piece[..n], at).context("writing its copy")?;
+        self.write(&piece[..n], at)?;
         Ok(n as u64)
+    }
+
+    fn write(&self, piece: &[u8], at: u64) -> anyhow::Result<()> {
+        self.file.write_all_at(piece, at).map_err(|err| match err.kind() {
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => self.no_room(),
+            _ => anyhow::Error::from(err).context("writing its copy"),
+        })
+    }
+
+    /// There is less room than there was when the spool was begun.
+    fn no_room(&self) -> anyhow::Error {
+        NoRoom { room: self.used.load(Ordering::Relaxed) }.into()
     }
 }

@@ -9,9 +9,10 @@
 //! it; an outside connection that closes in SQLite's usual way would then take itself for the last
 //! one, and remove the `-wal` under the program that still writes it.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -64,6 +65,14 @@ pub(super) fn is_log(name: &[u8]) -> bool {
     [&b"-wal"[..], b"-journal"].iter().any(|it| name.len() > it.len() && name.ends_with(it))
 }
 
+/// Whether this is the index of a log, among the sorted names of its folder. SQLite makes it anew
+/// from the log, and who opens and closes it loses the locks that readers here have in it.
+pub(super) fn is_index(name: &OsStr, names: &[OsString]) -> bool {
+    let Some(database) = name.as_bytes().strip_suffix(b"-shm") else { return false };
+    let is_there = |it: &[u8]| names.binary_search_by(|name| name.as_bytes().cmp(it)).is_ok();
+    is_there(database) && is_there(&[database, b"-wal"].concat())
+}
+
 /// Whether a file is called as databases and their logs mostly are.
 pub(super) fn is_named_so(name: &OsStr) -> bool {
     let end = Path::new(name).extension().unwrap_or_default().as_encoded_bytes();
@@ -76,15 +85,16 @@ pub(super) fn is_named_so(name: &OsStr) -> bool {
 pub(super) struct Reader {
     _connection: Connection,
     /// The main file.
-    pub(super) file: Arc<File>,
+    file: Arc<File>,
     /// Further descriptors of it, which must not be closed before.
     more: Mutex<Vec<File>>,
 }
 
 impl Reader {
-    /// Takes a further descriptor of the main file into keeping.
-    pub(super) fn keep(&self, file: File) {
+    /// Takes a further descriptor of the main file into keeping; gives the first one.
+    pub(super) fn keep(&self, file: File) -> Arc<File> {
         self.more.lock().unwrap_or_else(PoisonError::into_inner).push(file);
+        self.file.clone()
     }
 }
 

@@ -53,8 +53,9 @@ impl Capture {
         let near = self.parts.first().and_then(|it| it.source.roots.first());
         let near = near.and_then(|it| device(it));
         let room = |folder: &PathBuf| {
-            // The archive's folder may not be there yet; then it is taken to lie there too.
-            let is_elsewhere = device(archive.0).is_some_and(|it| Some(it) != device(folder));
+            // The archive's folder may not be there yet; the one that it will be in is.
+            let archive_device = archive.0.ancestors().find_map(device);
+            let is_elsewhere = archive_device.is_some_and(|it| Some(it) != device(folder));
             let taken = if is_elsewhere { 0 } else { archive.1 };
             let room = fsx::room(folder).ok()?.saturating_sub(SPARE).saturating_sub(taken);
             Some(Staging { folder: folder.clone(), room })

@@ -5,6 +5,9 @@ use super::render::{exit, size};
 use super::{Exit, Face};
 use crate::backup::{self, Report};
 
+/// So much copied while containers are held is felt, and worth a word.
+const MUCH: u64 = 64 * 1024 * 1024;
+
 pub(super) async fn run(face: &Face, args: Backup) -> anyhow::Result<Exit> {
     if args.dry_run {
         return super::plan::run(face, args.selection).await;
@@ -38,6 +41,9 @@ fn text(report: &Report) -> String {
         size(report.content_bytes),
         report.duration_seconds,
     );
+    if report.held_bytes > MUCH {
+        text += &format!("  {} of it were copied meanwhile\n", size(report.held_bytes));
+    }
     for it in &report.databases {
         text +=
             &format!("  {}: {}{}\n", it.container, it.consistency, reason(it.reason.as_deref()));
