@@ -60,10 +60,11 @@ impl Storm {
     fn new(what: &str) -> Storm {
         let home = home_of_all_kinds(what);
         // Something for the archive to do after the hold.
-        for n in 0..8_u8 {
-            let noise: Vec<u8> =
-                (0..1_000_000_u32).map(|it| (it.wrapping_mul(it) >> 7) as u8 ^ n).collect();
-            fs::write(home.config().join(format!("noise-{n}")), noise).expect("there is room");
+        for n in 0..8_u32 {
+            let noise: String = (0..200_000_u32)
+                .map(|it| char::from(b'0' + ((it.wrapping_mul(it + n) >> 7) & 63) as u8))
+                .collect();
+            home.write(&format!("config/noise-{n}"), &noise.repeat(5));
         }
         let staging = home.bench.folder("staging");
         let mut storm = Storm {

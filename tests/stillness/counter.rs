@@ -10,16 +10,15 @@ use crate::support::{Run, docker, wait_until};
 const MARIADB: &str = "hearthkeep-lab/mariadb:11.8";
 const PASSWORD: &str = "secret";
 
-/// How many backups are looked at.
-const BACKUPS: usize = 10;
-
-/// Counts as fast as it can: a number is noted as soon as its commit is acknowledged. The note is
-/// one write in place, so that no hold ever meets half of it.
+/// Counts as fast as it can: a number is noted as soon as its commit is acknowledged, or a little
+/// later where it is told to `dawdle`. The note is one write in place, so that no hold ever meets
+/// half of it.
 const CLIENT: &str = r#"
 coproc server { exec mariadb --host=127.0.0.1 --user=root --batch --skip-column-names --unbuffered t; }
 for ((n = 1; ; n++)); do
     echo "UPDATE counter SET n = $n; SELECT $n;" >&${server[1]}
     read -r said <&${server[0]} || exit
+    [ -z "$dawdle" ] || sleep "$dawdle"
     printf '%010d' "$said" 1<>/config/counter
 done
 "#;
@@ -41,7 +40,7 @@ fn says(container: &str, statement: &str) -> Option<String> {
 }
 
 /// MariaDB, and what counts in it as the home's Home Assistant.
-fn home() -> Home {
+fn home(dawdle: &str) -> Home {
     let home = Home::empty("counter");
     let data = bind(&home.bench.folder("db"), "/var/lib/mysql");
     let variable = format!("MARIADB_ROOT_PASSWORD={PASSWORD}");
@@ -56,11 +55,12 @@ fn home() -> Home {
     let config = bind(&home.config(), "/config");
     let (network, password) = (format!("container:{db}"), format!("MYSQL_PWD={PASSWORD}"));
     // By another name, as by its own it would be taken for a database.
-    let image = home.tag(MARIADB, "hearthkeep-lab/counting:1");
+    let image = home.tag(MARIADB, &format!("{}-client:1", home.project));
     let role = ["--label", "hearthkeep.role=homeassistant", "--entrypoint", "bash"];
-    let rest = ["--network", &network, "--env", &password, "--volume", &config];
+    let dawdle = format!("dawdle={dawdle}");
+    let rest = ["--network", &network, "--env", &password, "--env", &dawdle, "--volume", &config];
     home.run("homeassistant", &[role.as_slice(), &rest].concat(), &image, &["-c", CLIENT]);
-    wait_until("it counts", || home.read("config/counter").is_some_and(|it| it > many(100)));
+    wait_until("it counts", || home.read("config/counter").is_some_and(|it| it > many(10)));
     home
 }
 
@@ -98,9 +98,18 @@ fn committed(home: &Home, folder: &Path) -> String {
 
 #[test]
 fn what_is_committed_and_what_is_noted_are_the_same_in_every_backup() {
-    let home = home();
+    check("", 10);
+}
+
+#[test]
+fn a_client_that_is_late_with_its_notes_is_waited_for() {
+    check("0.03", 4);
+}
+
+fn check(dawdle: &str, n_backups: usize) {
+    let home = home(dawdle);
     let mut last = many(0);
-    for n in 0..BACKUPS {
+    for n in 0..n_backups {
         let report = home.hearthkeep(&["--json", "backup"]).ends(0).json();
         let databases = report["databases"].to_string();
         assert!(databases.contains("MariaDB: locked over the hold"), "{databases}");
@@ -109,7 +118,7 @@ fn what_is_committed_and_what_is_noted_are_the_same_in_every_backup() {
         extract(&path, "homeassistant", folder.path());
         extract(&path, "core_mariadb", folder.path());
         let noted = std::fs::read_to_string(find(folder.path(), "counter")).expect("it is text");
-        assert_eq!(committed(&home, folder.path()), noted, "backup {n}: {report}");
+        assert_eq!(committed(&home, folder.path()), noted, "committed and noted, backup {n}");
         assert!(noted > last, "it counts on: {noted} after {last}");
         last = noted;
         std::fs::remove_file(path).expect("it is there");

@@ -41,7 +41,7 @@ impl Home {
 
     fn run(&self, name: &str, destination: &str, options: &[&str]) {
         let folder = self.bench.folder(if name == "homeassistant" { "config" } else { name });
-        fs::write(folder.join("file"), name).expect("there is room");
+        write(&folder.join("file"), name);
         let data = bind(&folder, destination);
         let project = ["--label", "com.docker.compose.project=outage", "--name", name];
         let mut words = vec!["run", "--detach", "--network", "none", "--volume", &data];
