@@ -4,13 +4,25 @@
 //! Docker must run here and have the images of `tests/lab/images`, and the tests must run as root,
 //! since they start a daemon of their own.
 
+#[path = "stillness/busy.rs"]
+mod busy;
 #[path = "stillness/chain.rs"]
 mod chain;
 #[path = "stillness/counter.rs"]
 mod counter;
 #[path = "stillness/daemon.rs"]
 mod daemon;
+#[path = "stillness/instant.rs"]
+mod instant;
+#[path = "stillness/limits.rs"]
+mod limits;
 #[path = "stillness/outage.rs"]
 mod outage;
+#[path = "stillness/scene.rs"]
+mod scene;
+#[path = "stillness/sqlite.rs"]
+mod sqlite;
+#[path = "small/tree.rs"]
+mod tree;
 
 mod support;

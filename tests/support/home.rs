@@ -209,10 +209,10 @@ pub(crate) fn bind(source: &Path, destination: &str) -> String {
 }
 
 /// Writes a file, with the folders around it.
-pub(crate) fn write(path: &Path, content: &str) -> PathBuf {
+pub(crate) fn write(path: &Path, content: &(impl AsRef<[u8]> + ?Sized)) -> PathBuf {
     fs::create_dir_all(path.parent().expect("a file has a folder")).expect("it can be made");
     let mut file = File::create(path).expect("the file can be made");
-    file.write_all(content.as_bytes()).expect("the file can be written");
+    file.write_all(content.as_ref()).expect("the file can be written");
     path.to_owned()
 }
 

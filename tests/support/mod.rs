@@ -7,6 +7,7 @@ pub(crate) mod chain;
 pub(crate) mod daemon;
 pub(crate) mod facts;
 pub(crate) mod home;
+pub(crate) mod process;
 
 use std::fs;
 use std::path::{Path, PathBuf};
