@@ -92,8 +92,10 @@ impl Home {
     }
 }
 
-/// What can happen to a daemon.
-const DEEDS: [(&str, fn(&Daemon)); 2] =
+/// What can happen to a daemon, and how to call it.
+type Deed = (&'static str, fn(&Daemon));
+
+const DEEDS: [Deed; 2] =
     [("after it was stopped", Daemon::stop), ("after it was killed", Daemon::kill)];
 
 #[test]
