@@ -195,7 +195,7 @@ impl Fill<'_> {
     /// Keeps a file until the end of the reader that stands in it, and gives the reader's own; gives
     /// it back where there is none. Closing any descriptor of a file loses all locks that this
     /// process has on it, and a home that closes its database then takes itself for the last one:
-    /// it would remove the log, with what is still held back by the reader.
+    /// it would write its log back past the reader, and remove it.
     fn keep(&self, stat: &Stat, file: File) -> Result<Arc<File>, File> {
         match self.readers().get(&stat.identity()) {
             Some(reader) => Ok(reader.keep(file)),
