@@ -113,9 +113,9 @@ fn try_park(path: &Path, file: &Arc<File>) -> anyhow::Result<Option<Reader>> {
     if !is_in_use(path) || !is_local(file)? {
         return Ok(None);
     }
-    // First one that may not write, and so never plays back a journal: whoever can write here could
-    // have put one there that names any file of the host, which is removed with it. As long as this
-    // one reads, no other can get the lock that it takes to play one back.
+    // First one that may not write, and so never plays back a journal, which is not ours to decide;
+    // and whoever can write here could have made one up. As long as this one reads, no other can get
+    // the lock that it takes to play one back.
     let reading = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
     reading.execute_batch("BEGIN").context("beginning to read")?;
     read_something(&reading)?;
@@ -169,4 +169,63 @@ fn connect(path: &Path, access: OpenFlags) -> anyhow::Result<Connection> {
 fn read_something(connection: &Connection) -> anyhow::Result<()> {
     let version = connection.query_row("PRAGMA schema_version", [], |row| row.get::<_, i64>(0));
     version.map(drop).context("reading it")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::io::Write;
+
+    use super::*;
+
+    /// A journal as a crash leaves it, which names another file of its transaction (sqlite.org,
+    /// "Database File Format", 3).
+    fn journal(naming: &Path) -> Vec<u8> {
+        const MAGIC: [u8; 8] = [0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7];
+        let name = naming.as_os_str().as_bytes();
+        let sum: u32 = name.iter().map(|it| u32::from(*it)).sum();
+        let mut journal = MAGIC.to_vec();
+        for number in [0u32, 1, 1, 512, 4096] {
+            journal.extend(number.to_be_bytes());
+        }
+        journal.resize(512, 0);
+        journal.extend([0; 4]);
+        journal.extend(name);
+        journal.extend(u32::try_from(name.len()).expect("it is short").to_be_bytes());
+        journal.extend(sum.to_be_bytes());
+        journal.extend(MAGIC);
+        journal
+    }
+
+    #[test]
+    fn a_journal_is_never_played_back() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = |name: &str| folder.path().join(name);
+        let writer = Connection::open(path("writer")).expect("a database");
+        writer.execute_batch("PRAGMA journal_mode = WAL; CREATE TABLE t (n)").expect("a log");
+        for end in ["", "-wal", "-shm"] {
+            let (from, to) = (path(&format!("writer{end}")), path(&format!("db{end}")));
+            fs::copy(from, to).expect("it is there");
+        }
+        let (db, planted, victim) = (path("db"), path("db-journal"), path("victim"));
+        let plant = || {
+            for (path, content) in [(&victim, b"precious".to_vec()), (&planted, journal(&victim))] {
+                let mut file = File::create(path).expect("a file");
+                file.write_all(&content).expect("it can be written");
+            }
+        };
+        plant();
+        let (_, parked) = park(&db, File::open(&db).expect("it is there"));
+        assert!(parked.expect("it is no error").is_none());
+        // It may come between the look for it and the opening.
+        let reading = connect(&db, OpenFlags::SQLITE_OPEN_READ_ONLY).expect("it opens");
+        reading.execute_batch("BEGIN").expect("nothing is read yet");
+        read_something(&reading).expect_err("it may not be played back");
+        assert!(victim.exists() && planted.exists());
+        drop(reading);
+        // What would have happened. Older versions of SQLite would remove the victim as well.
+        let writing = connect(&db, OpenFlags::SQLITE_OPEN_READ_WRITE).expect("it opens");
+        read_something(&writing).expect("it was played back");
+        assert!(!planted.exists(), "the journal is not as SQLite wants it, and shows nothing");
+    }
 }

@@ -27,7 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(8);
 
 /// For clients to hear of their last commits and to note them; a busy machine lets them wait for
 /// their turn. All that it costs is that commits wait as much longer: nobody is held yet.
-const NOTING: Duration = Duration::from_millis(100);
+const NOTING: Duration = Duration::from_millis(300);
 
 /// How long Mosquitto may take to be told.
 const TELLING: Duration = Duration::from_secs(5);

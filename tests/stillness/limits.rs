@@ -1,12 +1,13 @@
 //! What is short: descriptors, room for copies, and time.
 
 use std::fs::{self, File};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use hearthkeep::capture::DEEP_STACK;
 use serde_json::Value;
 
-use crate::scene::{Memory, age};
+use crate::scene::{Memory, Scene, age};
 use crate::support::chain;
 use crate::support::home::{ENDLESS, Home, VERSION, bind, tool, write};
 use crate::support::{DEADLINE, Run, wait_until};
@@ -180,3 +181,22 @@ fn where_a_hook_uses_up_the_room_the_hold_lasts() {
     assert!(warning.contains("no room for copies"), "{warning}");
     assert_held_through(&home, &report);
 }
+
+#[test]
+fn folders_in_folders_as_deep_as_a_path_can_be_are_taken() {
+    let scene = Scene::new();
+    let deepest: PathBuf = std::iter::repeat_n("d", DEEP).collect();
+    scene.cold(deepest.join("x").to_str().expect("a plain path"), b"deep down");
+    // As the program's own threads are.
+    let walk = move || {
+        let mut capture = scene.warm();
+        capture.settle(&|| Ok(())).expect("it can be copied");
+        capture.extents()[0].entries
+    };
+    let walker = std::thread::Builder::new().stack_size(DEEP_STACK).spawn(walk);
+    let entries = walker.expect("a thread").join().expect("its stack is large enough");
+    assert_eq!(usize::try_from(entries), Ok(DEEP + 2));
+}
+
+/// With the folder of the test around it, about as long as a path may be.
+const DEEP: usize = 1900;
