@@ -109,6 +109,11 @@ async fn hold(run: &Run<'_>, work: Work, still: &mut Still) -> anyhow::Result<Ta
     };
     release(run, &mut holding, still).await;
     let work = let_go(work, still).await?;
+    let taken = taken.map_err(|err| match still.warnings.as_slice() {
+        [] => err,
+        // Who is still held has to be told above all.
+        warnings => err.context(format!("{}; before that", warnings.join("; "))),
+    });
     match (taken?, work) {
         (Some((draft, written)), _) => stayed.map(|()| Taken::Archive(draft, written)),
         (None, Some(work)) => stayed.map(|()| Taken::View(work)),
