@@ -123,8 +123,14 @@ impl Fill<'_> {
             return Ok(());
         }
         let old = old.take();
-        node.stat = now;
-        *content = match self.content(&now, file, old, path, &node.name)? {
+        let is_wal = node.name.as_bytes().ends_with(b"-wal");
+        let size = if is_wal {
+            sqlite::log_size(&file, now.size).context("reading it")?
+        } else {
+            now.size
+        };
+        node.stat = Stat { size, ..now };
+        *content = match self.content(&now, size, file, old, path, &node.name)? {
             // A further write in the same tick of the clock would move no time.
             Content::Spooled(slot) if self.phase == Phase::Warm && is_young(&now) => {
                 Content::There(Some(slot))
@@ -137,6 +143,7 @@ impl Fill<'_> {
     fn content(
         &self,
         stat: &Stat,
+        size: u64,
         file: File,
         old: Option<Slot>,
         path: &Path,
@@ -152,10 +159,10 @@ impl Fill<'_> {
             Phase::Warm if format == Format::Wal => self.still(stat, file, path),
             _ => self.keep(stat, file).unwrap_or_else(Arc::new),
         };
-        self.copied.fetch_add(stat.size, Ordering::Relaxed);
+        self.copied.fetch_add(size, Ordering::Relaxed);
         let slot = match old {
-            Some(old) => self.spool.renew(old, &file, stat.size, self.go_on)?,
-            None => self.spool.add(&file, stat.size, self.go_on)?,
+            Some(old) => self.spool.renew(old, &file, size, self.go_on)?,
+            None => self.spool.add(&file, size, self.go_on)?,
         };
         if self.phase == Phase::Held && Stat::from(fstat(&*file).context("looking at it")?) != *stat
         {

@@ -29,6 +29,9 @@ const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 /// Bytes 18 and 19 of a database with a write-ahead log.
 const WITH_LOG: [u8; 2] = [2, 2];
 
+/// How a write-ahead log begins: one for each order of the bytes in its checksums.
+const WAL_MAGIC: [u32; 2] = [0x377f_0682, 0x377f_0683];
+
 /// For a lock that the home has for a moment.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -49,9 +52,8 @@ pub(super) enum Format {
 /// Looks at the first bytes of a file.
 pub(super) fn format(file: &File) -> io::Result<Format> {
     let mut head = [0; 20];
-    match file.read_exact_at(&mut head, 0) {
-        Err(err) if err.kind() == io::ErrorKind::UnexpectedEof => return Ok(Format::None),
-        read => read?,
+    if read_exact_or_nothing(file, &mut head, 0)?.is_none() {
+        return Ok(Format::None);
     }
     Ok(match head.starts_with(MAGIC) {
         false => Format::None,
@@ -71,6 +73,44 @@ pub(super) fn is_index(name: &OsStr, names: &[OsString]) -> bool {
     let Some(database) = name.as_bytes().strip_suffix(b"-shm") else { return false };
     let is_there = |it: &[u8]| names.binary_search_by(|name| name.as_bytes().cmp(it)).is_ok();
     is_there(database) && is_there(&[database, b"-wal"].concat())
+}
+
+/// How much of a write-ahead log counts. Once it is written back, a log begins anew at its start and
+/// keeps its length; the frames of earlier times behind carry other salts. Where it is no log, all
+/// of it counts (sqlite.org, "WAL-mode File Format").
+pub(super) fn log_size(file: &File, size: u64) -> io::Result<u64> {
+    const HEAD: u64 = 32;
+    const FRAME_HEAD: u64 = 24;
+    let mut head = [0; HEAD as usize];
+    if size < HEAD || read_exact_or_nothing(file, &mut head, 0)?.is_none() {
+        return Ok(size);
+    }
+    let number =
+        |at: usize| u32::from_be_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
+    let page = u64::from(number(8));
+    if !WAL_MAGIC.contains(&number(0)) || !page.is_power_of_two() || page < 512 {
+        return Ok(size);
+    }
+    let frame = FRAME_HEAD + page;
+    // All that count come first, so halving finds the end of them in a few reads.
+    let (mut some, mut none) = (0, (size - HEAD) / frame + 1);
+    while none - some > 1 {
+        let n = some + (none - some) / 2;
+        let mut salts = [0; 8];
+        let read = read_exact_or_nothing(file, &mut salts, HEAD + (n - 1) * frame + 8)?;
+        match read.is_some() && salts == head[16..24] {
+            true => some = n,
+            false => none = n,
+        }
+    }
+    Ok(HEAD + some * frame)
+}
+
+fn read_exact_or_nothing(file: &File, bytes: &mut [u8], at: u64) -> io::Result<Option<()>> {
+    match file.read_exact_at(bytes, at) {
+        Err(err) if err.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
+        read => read.map(Some),
+    }
 }
 
 /// Whether a file is called as databases and their logs mostly are.
@@ -195,6 +235,42 @@ mod tests {
         journal.extend(sum.to_be_bytes());
         journal.extend(MAGIC);
         journal
+    }
+
+    #[test]
+    fn of_a_log_only_what_counts_is_counted() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (db, log) = (folder.path().join("db"), folder.path().join("db-wal"));
+        let writer = Connection::open(&db).expect("a database");
+        let all = "PRAGMA journal_mode = WAL; PRAGMA page_size = 4096; CREATE TABLE t (n)";
+        writer.execute_batch(all).expect("a log");
+        let insert = || writer.execute("INSERT INTO t VALUES (randomblob(50000))", []);
+        for _ in 0..10 {
+            insert().expect("a row");
+        }
+        let sizes = || {
+            let file = File::open(&log).expect("it is there");
+            let size = file.metadata().expect("it is there").len();
+            (log_size(&file, size).expect("it can be read"), size)
+        };
+        let (counts, whole) = sizes();
+        assert_eq!(counts, whole);
+        let answer = writer.query_row("PRAGMA wal_checkpoint(RESTART)", [], |_| Ok(()));
+        answer.expect("it is written back");
+        insert().expect("a row");
+        let (counts, size) = sizes();
+        assert!(size == whole && counts > 50_000 && counts < 100_000, "{counts} of {size}");
+        // What counts is all that it takes.
+        let copy = folder.path().join("copy");
+        fs::copy(&db, &copy).expect("it is there");
+        let copied = folder.path().join("copy-wal");
+        fs::copy(&log, &copied).expect("it is there");
+        let shortened = File::options().write(true).open(&copied).and_then(|it| it.set_len(counts));
+        shortened.expect("it can be cut");
+        let reader = Connection::open(&copy).expect("a database");
+        let n: i64 =
+            reader.query_row("SELECT count(*) FROM t", [], |row| row.get(0)).expect("rows");
+        assert_eq!(n, 11);
     }
 
     #[test]
