@@ -33,3 +33,4 @@ pub mod signals;
 pub mod store;
 pub mod survey;
 pub mod swap;
+pub mod thaw;

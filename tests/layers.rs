@@ -37,6 +37,7 @@ const PILE: &[(&str, Colour)] = &[
     ("store", Blocking),
     ("reach", Blocking),
     ("lock", Blocking),
+    ("thaw", Blocking),
     ("guardian", Blocking),
     ("journal", Blocking),
     ("engine", Async),

@@ -26,3 +26,10 @@ mod sqlite;
 mod tree;
 
 mod support;
+
+/// Tests whose homes would take each other's companions for their own, and hold them, run one after
+/// the other: a home takes known companions of projects that have no Home Assistant yet.
+fn alone() -> std::sync::MutexGuard<'static, ()> {
+    static ENGINE: std::sync::Mutex<()> = std::sync::Mutex::new(());
+    ENGINE.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}

@@ -3,14 +3,16 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::{Held, One, Stillness, disappeared, note, released};
 use crate::engine::{Engine, Error};
+use crate::island::island;
 use crate::journal::Journal;
 use crate::model::{Health, State};
 use crate::plan::How;
+use crate::thaw;
 
 /// How long a release tries again where the engine answers, but refuses.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -21,6 +23,10 @@ const PATIENCE_WITHOUT_ENGINE: Duration = Duration::from_mins(30);
 
 /// How long a release waits before it asks again.
 const PAUSE_BETWEEN_TRIES: Duration = Duration::from_millis(250);
+
+/// How long the engine may take to unpause a container, which takes it some ten milliseconds,
+/// before it is taken for locked up.
+const PATIENCE_BEFORE_THAW: Duration = Duration::from_secs(5);
 
 /// How long a container waits for another to become healthy. Longer than most take; and one that
 /// runs too early is better than one that does not run.
@@ -219,7 +225,17 @@ async fn go_on(engine: &Engine, one: &One) -> Result<Option<String>, Error> {
 /// by lack of memory, is started.
 async fn unpause(engine: &Engine, one: &One) -> Result<Option<String>, Error> {
     let hold = &one.hold;
-    let Err(err) = engine.unpause(&hold.id).await else { return Ok(None) };
+    let mut unpausing = std::pin::pin!(engine.unpause(&hold.id));
+    let answer = match timeout(PATIENCE_BEFORE_THAW, &mut unpausing).await {
+        Ok(answer) => answer,
+        Err(_) => {
+            let id = hold.id.clone();
+            // Whether it helps, the engine tells.
+            let _ = island("thawing a container", move || Ok(thaw::thaw(&id)?)).await;
+            unpausing.await
+        }
+    };
+    let Err(err) = answer else { return Ok(None) };
     let is_refused = matches!(err, Error::Refused { .. });
     if !is_refused || engine.inspect(&hold.id).await?.state != State::Stopped {
         return Err(err);

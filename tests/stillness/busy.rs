@@ -41,6 +41,7 @@ for turn in range(1_000_000_000):
 
 #[test]
 fn a_home_that_never_rests_is_backed_up_as_of_one_instant() {
+    let _alone = crate::alone();
     let home = Home::empty("busy");
     home.write("config/.HA_VERSION", VERSION);
     home.write("config/configuration.yaml", "default_config:\n");
@@ -104,6 +105,7 @@ fn check_log(text: &str) -> u64 {
 
 #[test]
 fn what_is_copied_in_the_hold_does_not_grow_with_what_is_cold_nor_with_the_database() {
+    let _alone = crate::alone();
     let home = Home::new("large");
     let path = home.config().join("home-assistant_v2.db");
     let process = Process::with_database(&path);

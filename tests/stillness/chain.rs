@@ -13,6 +13,7 @@ const MANY_ROWS: u64 = 1000;
 
 #[test]
 fn every_backup_of_a_writer_at_full_speed_has_a_sound_database_without_a_gap() {
+    let _alone = crate::alone();
     let home = Home::empty("chain");
     chain::run_writer(&home);
     let mut checker = Checker::start();

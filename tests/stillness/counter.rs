@@ -107,6 +107,7 @@ fn a_client_that_is_late_with_its_notes_is_waited_for() {
 }
 
 fn check(dawdle: &str, n_backups: usize) {
+    let _alone = crate::alone();
     let home = home(dawdle);
     let mut last = many(0);
     for n in 0..n_backups {

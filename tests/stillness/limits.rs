@@ -43,6 +43,7 @@ fn names(backup: &str) -> Vec<String> {
 
 #[test]
 fn more_files_than_may_be_open_are_all_there() {
+    let _alone = crate::alone();
     let home = Home::new("descriptors");
     let top = home.config().join("many");
     fs::create_dir(&top).expect("it can be made");
@@ -72,6 +73,7 @@ fn more_files_than_may_be_open_are_all_there() {
 
 #[test]
 fn where_copies_have_no_room_the_plan_says_so_and_the_hold_lasts() {
+    let _alone = crate::alone();
     let memory = Memory::new(80);
     let home = Home::new("no-room");
     // Recent, so that it is to be copied.
@@ -89,6 +91,7 @@ fn where_copies_have_no_room_the_plan_says_so_and_the_hold_lasts() {
 
 #[test]
 fn where_room_runs_out_meanwhile_the_hold_lasts() {
+    let _alone = crate::alone();
     let memory = Memory::new(80);
     let home = Home::new("room-runs-out");
     // A database, as only its content tells: nobody reckoned with it.
@@ -117,6 +120,7 @@ fn assert_held_through(home: &Home, report: &Value) {
 
 #[test]
 fn nothing_of_the_copies_outlives_the_program() {
+    let _alone = crate::alone();
     let memory = Memory::new(200);
     let home = Home::new("killed");
     write(&home.config().join("recent"), &vec![b'x'; 8 << 20]);
@@ -137,6 +141,7 @@ fn nothing_of_the_copies_outlives_the_program() {
 
 #[test]
 fn a_hold_that_lasts_too_long_is_given_up() {
+    let _alone = crate::alone();
     let home = Home::new("too-long");
     hole(&home.config().join(ENDLESS), 16 << 10);
     let run = home.hearthkeep(&["backup", "--max-hold", "0.2"]).ends(1);
@@ -148,6 +153,7 @@ fn a_hold_that_lasts_too_long_is_given_up() {
 
 #[test]
 fn a_hold_that_lasts_too_long_goes_on_without_the_hold_where_that_is_wanted() {
+    let _alone = crate::alone();
     let home = Home::new("continued");
     hole(&home.config().join("large"), 600);
     let words = ["--json", "backup", "--max-hold", "0.2", "--on-max-hold", "continue"];
@@ -165,6 +171,7 @@ fn a_hold_that_lasts_too_long_goes_on_without_the_hold_where_that_is_wanted() {
 
 #[test]
 fn where_a_hook_uses_up_the_room_the_hold_lasts() {
+    let _alone = crate::alone();
     let memory = Memory::new(80);
     let home = Home::empty("hook-fills");
     home.write("config/.HA_VERSION", VERSION);
