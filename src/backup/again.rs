@@ -12,7 +12,7 @@ use crate::engine::Engine;
 use crate::island::Shore;
 use crate::journal::Journal;
 use crate::plan::{Hold, How};
-use crate::quiesce::{self, Released};
+use crate::quiesce::{self, Released, Unseen};
 use crate::signals;
 
 /// What it takes to hold once more, from the middle of the writing. Containers that would have to
@@ -73,6 +73,7 @@ impl Again {
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         told.released.push(released);
         let retaken = retaken.map_err(|_| anyhow::anyhow!("taking files again panicked"))?;
+        let stayed = stayed.or_else(|err| if err.is::<Unseen>() { Ok(()) } else { Err(err) });
         match (retaken, stayed) {
             (Ok(retaken), Ok(())) => Ok(retaken),
             (Err(err), _) if !err.is::<HeldTooLong>() => Err(err),

@@ -13,7 +13,7 @@ use crate::island::island;
 use crate::plan::OnMaxHold;
 use crate::quiesce::databases::{self, Consistency, Locked};
 use crate::quiesce::hooks::Before;
-use crate::quiesce::{self, Held, Stillness};
+use crate::quiesce::{self, Held, Stillness, Unseen};
 use crate::signals;
 
 /// The containers were held for as long as they may be.
@@ -106,6 +106,13 @@ async fn hold(run: &Run<'_>, work: Work, still: &mut Still) -> anyhow::Result<Ta
     let stayed = match &holding {
         Some(holding) => quiesce::check(engine, &holding.held).await,
         None => Ok(()),
+    };
+    let stayed = match stayed {
+        Err(unseen) if unseen.is::<Unseen>() => {
+            still.warnings.push(unseen.to_string());
+            Ok(())
+        }
+        stayed => stayed,
     };
     release(run, &mut holding, still).await;
     let work = let_go(work, still).await?;

@@ -37,8 +37,14 @@ const STOP_MARGIN: Duration = Duration::from_secs(10);
 /// Whatever a label says, nobody waits longer for a stop to end.
 const LONGEST_STOP: Duration = Duration::from_hours(24);
 
-/// How long the engine may take to say whether everything is still.
-const PATIENCE_FOR_CHECK: Duration = Duration::from_secs(5);
+/// How long the engine may take to say whether everything is still: everybody is held meanwhile.
+const PATIENCE_FOR_CHECK: Duration = Duration::from_secs(1);
+
+/// The engine did not say in time whether everything is still. It may be locked up for as long as
+/// something is paused (see [`thaw`](crate::thaw)), so this says nothing against what was taken.
+#[derive(Debug, thiserror::Error)]
+#[error("the engine did not say within {} s whether everything had stayed still", .0.as_secs())]
+pub struct Unseen(Duration);
 
 /// Containers that are held now.
 #[derive(Debug, Default)]
@@ -227,15 +233,11 @@ async fn take(
 /// meanwhile may have left its files in any state.
 ///
 /// # Errors
-/// What did not stay still, or that the engine did not say so in time: everything waits for this.
+/// What did not stay still; [`Unseen`] where the engine did not say so in time, since everything
+/// waits for this.
 pub async fn check(engine: &Engine, held: &Held) -> anyhow::Result<()> {
     let looks = join_all(held.held.iter().map(|it| engine.inspect(&it.hold.id)));
-    let looks = timeout(PATIENCE_FOR_CHECK, looks).await.with_context(|| {
-        format!(
-            "the engine did not say within {} s whether all containers had stayed still",
-            PATIENCE_FOR_CHECK.as_secs()
-        )
-    })?;
+    let looks = timeout(PATIENCE_FOR_CHECK, looks).await.map_err(|_| Unseen(PATIENCE_FOR_CHECK))?;
     for (one, now) in held.held.iter().zip(looks) {
         stayed_still(&one.hold, now)?;
     }

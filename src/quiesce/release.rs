@@ -26,7 +26,7 @@ const PAUSE_BETWEEN_TRIES: Duration = Duration::from_millis(250);
 
 /// How long the engine may take to unpause a container, which takes it some ten milliseconds,
 /// before it is taken for locked up.
-const PATIENCE_BEFORE_THAW: Duration = Duration::from_secs(5);
+const PATIENCE_BEFORE_THAW: Duration = Duration::from_secs(1);
 
 /// How long a container waits for another to become healthy. Longer than most take; and one that
 /// runs too early is better than one that does not run.
@@ -229,10 +229,14 @@ async fn unpause(engine: &Engine, one: &One) -> Result<Option<String>, Error> {
     let answer = match timeout(PATIENCE_BEFORE_THAW, &mut unpausing).await {
         Ok(answer) => answer,
         Err(_) => {
-            let id = hold.id.clone();
-            // Whether it helps, the engine tells.
-            let _ = island("thawing a container", move || Ok(thaw::thaw(&id)?)).await;
-            unpausing.await
+            by_hand(thaw::thaw, &hold.id).await;
+            match unpausing.await {
+                Err(Error::Refused { .. }) => {
+                    by_hand(thaw::freeze, &hold.id).await;
+                    engine.unpause(&hold.id).await
+                }
+                answer => answer,
+            }
         }
     };
     let Err(err) = answer else { return Ok(None) };
@@ -245,6 +249,12 @@ async fn unpause(engine: &Engine, one: &One) -> Result<Option<String>, Error> {
         "{} was stopped by something else while it was held, and was started again",
         hold.name
     )))
+}
+
+/// Whether it helps, the engine tells.
+async fn by_hand(what: fn(&str) -> std::io::Result<()>, id: &str) {
+    let id = id.to_owned();
+    let _ = island("thawing a container", move || Ok(what(&id)?)).await;
 }
 
 /// Waits for the end of a stop that may still go on: until then the engine calls the container

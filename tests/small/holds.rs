@@ -1,6 +1,9 @@
 //! How containers are made still, and that each does afterwards what it did before.
 
 use std::fs::{self, File};
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 
 use crate::signals::{Running, TERM};
 use crate::support::docker;
@@ -183,3 +186,32 @@ fn neither_quit_nor_suspend_leaves_a_home_held() {
         assert_eq!(home.state("homeassistant"), "running", "{signal}");
     }
 }
+
+/// A health check is a command in the container, and may begin at any moment. One that begins as the
+/// container is paused can lock the engine up, so that it never unpauses it.
+#[test]
+fn a_command_that_begins_in_the_moment_of_the_pause_keeps_nobody_frozen() {
+    let home = Home::new("commanded");
+    let over = AtomicBool::new(false);
+    let container = home.homeassistant();
+    let rounds = thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                while !over.load(Ordering::Relaxed) {
+                    let exec = ["exec", &container, "/helper", "check"];
+                    _ = Command::new("docker").args(exec).output();
+                }
+            });
+        }
+        let backup = |_| home.hearthkeep(&["--json", "backup"]).code;
+        let rounds: Vec<i32> = (0..ROUNDS_OF_COMMANDS).map(backup).collect();
+        over.store(true, Ordering::Relaxed);
+        rounds
+    });
+    // Where the engine was locked up it could not say whether all had stayed still: a warning.
+    assert!(rounds.iter().all(|it| [0, 3].contains(it)), "{rounds:?}");
+    assert_eq!(home.state("homeassistant"), "running");
+}
+
+/// Every third pause or so meets one.
+const ROUNDS_OF_COMMANDS: usize = 12;
