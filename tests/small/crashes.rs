@@ -176,10 +176,14 @@ fn a_guardian_outlives_what_ends_a_run_and_goes_with_it() {
     for signal in ["INT", "TERM", "HUP", "QUIT", "TSTP", "PIPE"] {
         tool("kill", &["-s", signal, &guardian[0]]);
     }
-    let status = fs::read_to_string(format!("/proc/{}/status", guardian[0])).expect("it lives");
-    let line = |key: &str| status.lines().find_map(|it| it.strip_prefix(key)).map(str::trim);
-    assert!(line("State:").is_some_and(|it| it.starts_with('S')), "{status}");
-    assert_eq!(line("Threads:"), Some("1"), "{status}");
+    let status = || fs::read_to_string(format!("/proc/{}/status", guardian[0])).expect("it lives");
+    let line = |key: &str| {
+        let status = status();
+        let line = status.lines().find_map(|it| it.strip_prefix(key));
+        line.map(|it| it.trim().to_owned()).unwrap_or_default()
+    };
+    wait_until("it waits again", || line("State:").starts_with('S'));
+    assert_eq!(line("Threads:"), "1");
     backup.end("TERM");
     assert_eq!(backup.code(), 130);
     assert_eq!(guardians(&home), Vec::<String>::new(), "it is gone when the run is");
