@@ -83,7 +83,7 @@ impl Drop for Home {
     fn drop(&mut self) {
         if matches!(self.lab, Lab::Docker) {
             // Nothing may panic in here, and a case that failed has said so already.
-            for arguments in [["rm", "-f"], ["volume", "rm"], ["network", "rm"]] {
+            for arguments in [["rm", "-fv"], ["volume", "rm"], ["network", "rm"]] {
                 _ = Command::new("docker").args(arguments).arg(&self.name).output();
             }
         }

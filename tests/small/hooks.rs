@@ -91,7 +91,7 @@ fn a_failure_ends_the_run_after_what_is_owed() {
     // Held later, as the other one depends on it.
     let untouched = [("before", "touch /data/before"), ("after", "touch /data/after")];
     hooked(&home, "untouched", &untouched);
-    docker(&["rm", "--force", &home.name("failing")]);
+    docker(&["rm", "--force", "--volumes", &home.name("failing")]);
     let depends = format!("{}:service_started:false", "untouched");
     let data = format!("{}:/data", home.bench.folder("failing").display());
     let options = [
@@ -195,13 +195,13 @@ fn a_hook_finds_a_container_that_was_recreated() {
     let broker = hooked(&home, "broker", &labels);
     let after = on_engine(async |engine| {
         let plan = plan_of(&engine, &home).await;
-        docker(&["rm", "--force", &broker]);
+        docker(&["rm", "--force", "--volumes", &broker]);
         hooked(&home, "broker", &labels);
         hooks::after(&engine, &hooks::intended(&plan.hooks)).await
     });
     assert_eq!(after.warnings, Vec::<String>::new());
     assert!(home.read("broker/after").is_some());
-    docker(&["rm", "--force", &broker]);
+    docker(&["rm", "--force", "--volumes", &broker]);
     let gone = on_engine(async |engine| {
         let hook = hearthkeep::plan::Hook {
             command: "true".to_owned(),
