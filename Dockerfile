@@ -4,6 +4,9 @@ ARG BUILDER=rust:1.95-slim-bookworm
 ARG RUNTIME=scratch
 
 FROM ${BUILDER} AS build
+# What ISA-L is built with.
+RUN apt-get update && apt-get install -y --no-install-recommends \
+    make nasm autoconf automake libtool && rm -rf /var/lib/apt/lists/*
 WORKDIR /build
 COPY Cargo.toml Cargo.lock ./
 COPY src src

@@ -29,6 +29,7 @@ pub mod quiesce;
 pub mod reach;
 pub mod recover;
 pub mod restore;
+pub mod secret;
 pub mod signals;
 pub mod store;
 pub mod survey;
