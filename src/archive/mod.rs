@@ -11,6 +11,7 @@ mod inner;
 mod member;
 mod metadata;
 mod open;
+mod secure;
 mod verify;
 mod write;
 
@@ -18,5 +19,6 @@ pub use extract::{Extracted, ROOT, Target, extract};
 pub use inner::Again;
 pub use metadata::{AddonRecord, HomeAssistantRecord, Metadata, slug};
 pub use open::{Archive, Member, OpenError};
+pub use secure::Format;
 pub use verify::{Problem, Verdict, verify};
 pub use write::{Written, write};
