@@ -3,7 +3,7 @@
 use std::io;
 
 /// Why an encrypted inner tar cannot be read. "It" is the inner tar.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(in crate::archive) enum Broken {
     /// Neither v2 nor v3.
     #[error("its envelope says version {0}, which nobody knows")]

@@ -48,7 +48,7 @@ pub(in crate::archive) struct Decrypt<R> {
 /// By version.
 pub(super) enum Cipher {
     /// v1 and v2.
-    Blocks(BlockOpener),
+    Blocks(Box<BlockOpener>),
     /// v3.
     Chunks(ChunkOpener),
 }
@@ -60,14 +60,14 @@ impl<R: Read> Decrypt<R> {
     }
 
     fn fill(&mut self) -> io::Result<()> {
-        if let Some(broken) = &self.broken {
-            return Err(broken.clone().into());
+        if let Some(broken) = self.broken {
+            return Err(broken.into());
         }
         let filled = self.try_fill();
         if let Err(err) = &filled {
             // A piece that was half read cannot be gone on with: no later read may seem to succeed.
             let broken = err.get_ref().and_then(|it| it.downcast_ref::<Broken>());
-            self.broken = Some(broken.cloned().unwrap_or(Broken::CutShort));
+            self.broken = Some(broken.copied().unwrap_or(Broken::CutShort));
         }
         filled
     }

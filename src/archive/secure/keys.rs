@@ -73,7 +73,7 @@ fn hundredfold(text: &[u8]) -> BlockKey {
     let mut digest = Key::default();
     Digest::finalize_into(Sha256::new_with_prefix(text), (&mut *digest).into());
     for _ in 1..ROUNDS {
-        let round = Sha256::new_with_prefix(&*digest);
+        let round = Sha256::new_with_prefix(&digest[..]);
         Digest::finalize_into(round, (&mut *digest).into());
     }
     let mut half = BlockKey::default();

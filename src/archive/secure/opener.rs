@@ -97,10 +97,12 @@ impl Opener {
         let plain_size = envelope.plain_size(member_size)?;
         let cipher = match (envelope, place) {
             (Envelope::V1 { salt } | Envelope::V2 { salt, .. }, Place::Start) => {
-                Cipher::Blocks(BlockOpener::new(self.block_key(), salt, plain_size))
+                let opener = BlockOpener::new(self.block_key(), salt, plain_size);
+                Cipher::Blocks(Box::new(opener))
             }
             (Envelope::V1 { .. } | Envelope::V2 { .. }, Place::Block { before, .. }) => {
-                Cipher::Blocks(BlockOpener::behind(self.block_key(), &before, plain_size))
+                let opener = BlockOpener::behind(self.block_key(), &before, plain_size);
+                Cipher::Blocks(Box::new(opener))
             }
             (Envelope::V3 { root, derivation_salt, header, .. }, Place::Start) => {
                 let stream = Stream::new(&self.stream_key(root, derivation_salt)?, header);

@@ -29,7 +29,7 @@ pub(in crate::archive) struct Sealed {
 /// By version.
 pub(super) enum Cipher {
     /// v2.
-    Blocks(BlockSealer),
+    Blocks(Box<BlockSealer>),
     /// v3.
     Chunks(ChunkSealer),
 }

@@ -70,7 +70,7 @@ impl Sealer {
         match &self.keys {
             Keys::V2(key) => {
                 let envelope = Envelope::V2 { plain_size, reserved, salt };
-                Seal::new(envelope, Cipher::Blocks(BlockSealer::new(key, &salt)))
+                Seal::new(envelope, Cipher::Blocks(Box::new(BlockSealer::new(key, &salt))))
             }
             Keys::V3 { root_key, root } => {
                 let stream = Stream::new(&keys::subkey(root_key, &salt), &header);

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn each_bit_of_v3_counts() {
+fn each_byte_of_v3_counts() {
     let member = sealed(Format::V3, b"text of a small file");
     let opener = Opener::new(password());
     assert!(opened(&opener, &member).is_ok());
@@ -26,7 +26,7 @@ fn each_bit_of_v3_counts() {
 }
 
 #[test]
-fn each_byte_of_long_v3_counts() {
+fn bytes_of_all_chunks_count() {
     let mut member = sealed(Format::V3, &content(MIB + 50));
     let opener = Opener::new(password());
     let last = member.len() - 1;
