@@ -8,7 +8,7 @@ use anyhow::Context;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
-use crate::archive::{self, Archive};
+use crate::archive::{self, Archive, Checks};
 use crate::gate::{self, Gate, Runner};
 use crate::hands::Hands;
 use crate::island::island;
@@ -102,7 +102,7 @@ async fn carry_out(
     cancel: &CancellationToken,
 ) -> anyhow::Result<Report> {
     let begin = Instant::now();
-    let (archive, content_bytes) = check(hands, archive, cancel).await?;
+    let (archive, content_bytes, doubts) = check(hands, archive, cancel).await?;
     let (plan, reach) = prepare(hands, pick, &archive, request).await?;
     let (slug, name) = (archive.metadata.slug.clone(), archive.metadata.name.clone());
     // Backups are no part of a backup, least of all the one that is read.
@@ -110,6 +110,7 @@ async fn carry_out(
     stays.extend(hands.store_of(&plan.home, &reach));
     let (moves, notes) = extract(hands, archive, content_bytes, &plan, &reach, cancel).await?;
     let mut warnings = std::mem::take(&mut desk.warnings);
+    warnings.extend(doubts);
     warnings.extend(notes);
 
     let answered = answers(&plan, &reach).await.unwrap_or(false);
@@ -157,13 +158,13 @@ async fn check(
     hands: &Hands,
     archive: Archive,
     cancel: &CancellationToken,
-) -> anyhow::Result<(Archive, BTreeMap<String, u64>)> {
+) -> anyhow::Result<(Archive, BTreeMap<String, u64>, Vec<String>)> {
     let (monitor, cancel) = (hands.monitor.clone(), cancel.clone());
     monitor.step("checking the backup", archive.size_bytes);
     island("checking", move || {
-        let verdict = archive::verify(&archive, &cancel, &*monitor)?;
-        let content_bytes = verdict.into_result(&archive)?;
-        Ok((archive, content_bytes))
+        let verdict = archive::verify(&archive, Checks::default(), &cancel, &*monitor)?;
+        let (content_bytes, warnings) = verdict.restorable(&archive)?;
+        Ok((archive, content_bytes, warnings))
     })
     .await
 }

@@ -83,9 +83,9 @@ const CRATES: &[(&str, &[&str])] = &[
     ("zeroize", &["archive", "secret"]),
     ("rpassword", &["cli"]),
     ("globset", &["capture"]),
-    ("rayon", &["capture"]),
-    ("rusqlite", &["capture"]),
-    ("tempfile", &["capture"]),
+    ("rayon", &["archive", "capture"]),
+    ("rusqlite", &["archive", "capture"]),
+    ("tempfile", &["archive", "capture"]),
     ("nix", &["reach", "archive", "capture", "swap", "fsx", "cli"]),
     ("signal_hook", &["signals"]),
 ];

@@ -29,15 +29,15 @@ pub(crate) struct Contender {
 /// Ours first: the tables count in its times.
 pub(crate) fn all(python: &Path) -> anyhow::Result<Vec<Contender>> {
     let us = std::env::current_exe()?;
-    let ours = move |step: &str, from: &Path, to: &Path| words(&us, &[step], &[from, to]);
+    let ours = move |step: &[&str], from: &Path, to: &Path| words(&us, step, &[from, to]);
     let also_ours = ours.clone();
     let again = ours.clone();
     Ok(vec![
         Contender {
             key: "ours",
             name: "hearthkeep",
-            write: Some(Box::new(move |tree, file| ours("write", tree, file))),
-            extract: Box::new(move |file, folder| also_ours("extract", file, folder)),
+            write: Some(Box::new(move |tree, file| ours(&["write", "plain"], tree, file))),
+            extract: Box::new(move |file, folder| also_ours(&["extract"], file, folder)),
             reads: None,
             data: "root",
         },
@@ -57,7 +57,7 @@ pub(crate) fn all(python: &Path) -> anyhow::Result<Vec<Contender>> {
             key: "foreign",
             name: "hearthkeep, from the file of securetar with zlib",
             write: None,
-            extract: Box::new(move |file, folder| again("extract", file, folder)),
+            extract: Box::new(move |file, folder| again(&["extract"], file, folder)),
             reads: Some("core"),
             data: "root",
         },

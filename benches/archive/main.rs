@@ -28,7 +28,7 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let done = match words.as_slice() {
-        ["write", tree, file] => ours::write(Path::new(tree), Path::new(file)),
+        ["write", cipher, tree, file] => ours::write(cipher, Path::new(tree), Path::new(file)),
         ["extract", file, folder] => ours::extract(Path::new(file), Path::new(folder)),
         ["measure", program, arguments @ ..] => measure::child(program, arguments),
         // Cargo adds `--bench`.

@@ -4,11 +4,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use hearthkeep::archive::{self, Archive, Metadata, Target};
+use hearthkeep::archive::{self, Archive, Format, Metadata, Target, Wrapping};
 use hearthkeep::capture::{Capture, Source};
 use hearthkeep::fsx::Draft;
 use hearthkeep::model::{Item, Part, PartKind, Tree};
 use hearthkeep::monitor::Quiet;
+use hearthkeep::secret::Secret;
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
@@ -16,7 +17,8 @@ const PREFIX: &str = "data";
 
 /// Backs up a tree as Home Assistant's part. What is written is on the disk when it returns,
 /// which no other contender waits for.
-pub(crate) fn write(tree: &Path, file: &Path) -> anyhow::Result<()> {
+pub(crate) fn write(cipher: &str, tree: &Path, file: &Path) -> anyhow::Result<()> {
+    let wrapping = wrapping(cipher)?;
     let part = Part {
         item: Item::HomeAssistant,
         kind: PartKind::HomeAssistant { version: "2026.2.3".to_owned(), exclude_database: false },
@@ -43,7 +45,8 @@ pub(crate) fn write(tree: &Path, file: &Path) -> anyhow::Result<()> {
     let draft = Draft::create(file)?;
     let capture = Capture::look(vec![source])?;
     let (never, cancel) = (|_, _| Ok(Vec::new()), CancellationToken::new());
-    let written = archive::write(&capture, metadata, &draft, &never, &cancel, &Quiet)?;
+    let wrapper = wrapping.prepare()?;
+    let written = archive::write(&capture, metadata, &draft, &wrapper, &never, &cancel, &Quiet)?;
     anyhow::ensure!(written.warnings.is_empty(), "{}", written.warnings.join("; "));
     draft.name()?;
     Ok(())
@@ -51,10 +54,29 @@ pub(crate) fn write(tree: &Path, file: &Path) -> anyhow::Result<()> {
 
 /// Extracts Home Assistant's part as a restore does, up to the exchange.
 pub(crate) fn extract(file: &Path, folder: &Path) -> anyhow::Result<()> {
-    let archive = Archive::open(file)?;
+    let mut archive = Archive::open(file)?;
+    if archive.is_encrypted()? {
+        archive.unlock(password())?;
+    }
+    let archive = archive;
     let member = archive.member_of(&Item::HomeAssistant).context("the part is missing")?;
     let target = Target { prefix: PREFIX.to_owned(), staging: fs::canonicalize(folder)? };
     let done = archive::extract(&archive, member, &[target], &CancellationToken::new(), &Quiet)?;
     anyhow::ensure!(done.warnings.is_empty(), "{}", done.warnings.join("; "));
     Ok(())
+}
+
+/// The cipher by the word that the contenders share for it: `plain`, `v2` or `v3`.
+fn wrapping(cipher: &str) -> anyhow::Result<Wrapping> {
+    let (password, format) = match cipher {
+        "plain" => (None, Format::default()),
+        "v2" => (Some(password()), Format::V2),
+        "v3" => (Some(password()), Format::V3),
+        other => anyhow::bail!("{other} is no cipher"),
+    };
+    Ok(Wrapping { password, format, ..Wrapping::default() })
+}
+
+fn password() -> Secret {
+    Secret::new("benchmark".to_owned())
 }

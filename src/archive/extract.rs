@@ -81,7 +81,10 @@ struct Extractor<'a> {
 
 impl Extractor<'_> {
     fn run(&mut self, archive: &Archive, member: &Member) -> anyhow::Result<()> {
-        let mut tar = tar::Archive::new(archive.read(member, self.cancel, self.monitor)?);
+        // Without an index, or with one that is damaged, it only takes longer.
+        let index = archive.index().ok().flatten();
+        let part = index.as_ref().and_then(|it| it.part(&member.name));
+        let mut tar = tar::Archive::new(archive.read(member, part, self.cancel, self.monitor)?);
         for entry in tar.entries()? {
             signals::check(self.cancel)?;
             let mut entry = entry.with_context(|| format!("reading {}", member.name))?;

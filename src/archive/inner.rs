@@ -1,15 +1,17 @@
-//! Writing one inner tar: the files of a part as a stream.
+//! Writing one inner tar: the files of a part as a stream, and what the index has to know of them.
 
 use std::collections::HashMap;
 use std::ffi::OsStr;
-use std::io::{ErrorKind, Write};
+use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use anyhow::Context;
 use tokio_util::sync::CancellationToken;
 
+use super::blocks::Blocks;
 use super::entry::{Attributes, Kind, header, padding};
+use super::index::{Entry, Hash, IndexWriter, Kind as IndexKind, Name};
 use crate::capture::{self, Capture, Found, Reading, Retaken, Stat, What};
 use crate::model::PartKind;
 use crate::monitor::Monitor;
@@ -26,22 +28,25 @@ const DATABASE_LOG: &[u8] = b"data/home-assistant_v2.db-wal";
 /// names in its tar.
 pub type Again<'a> = &'a dyn Fn(usize, Vec<Vec<u8>>) -> anyhow::Result<Vec<Retaken>>;
 
-/// Writes the inner tar of the n-th part to `out`, end blocks included, and says what was not as
-/// expected.
+/// Where an inner tar goes, and who watches.
+pub(super) struct Out<'a> {
+    pub(super) blocks: &'a mut Blocks,
+    pub(super) index: &'a mut IndexWriter,
+    pub(super) cancel: &'a CancellationToken,
+    pub(super) monitor: &'a dyn Monitor,
+}
+
+/// Writes the inner tar of the n-th part, end blocks included, and says what was not as expected.
 pub(super) fn write_part(
     capture: &Capture,
     part: usize,
     kind: &PartKind,
-    out: &mut dyn Write,
+    out: Out<'_>,
     again: Again<'_>,
-    cancel: &CancellationToken,
-    monitor: &dyn Monitor,
 ) -> anyhow::Result<Vec<String>> {
     let mut writer = InnerWriter {
         capture,
         out,
-        cancel,
-        monitor,
         linked: HashMap::new(),
         late: Vec::new(),
         warnings: capture.warnings(part).to_vec(),
@@ -71,9 +76,7 @@ pub(super) fn write_part(
 
 struct InnerWriter<'a> {
     capture: &'a Capture,
-    out: &'a mut dyn Write,
-    cancel: &'a CancellationToken,
-    monitor: &'a dyn Monitor,
+    out: Out<'a>,
     /// Device and inode of each file with further names → the name that it has in the tar.
     linked: HashMap<(u64, u64), Vec<u8>>,
     /// Files that were written in place since the hold.
@@ -89,21 +92,22 @@ impl InnerWriter<'_> {
     fn addon_head(&mut self, json: &serde_json::Value) -> anyhow::Result<()> {
         let text = serde_json::to_vec_pretty(json).context("writing addon.json")?;
         let owner = Attributes { mode: 0o700, uid: 0, gid: 0, mtime: (0, 0) };
-        self.put(&header(b".", Kind::Folder, &owner))?;
+        self.entry(b".", Kind::Folder, &owner)?;
         let owner = Attributes { mode: 0o600, ..owner };
-        self.put(&header(b"./addon.json", Kind::File(text.len() as u64), &owner))?;
+        let begun = self.begin(b"./addon.json", text.len() as u64, &owner)?;
         self.put(&text)?;
-        self.put(padding(text.len() as u64))
+        self.put(padding(text.len() as u64))?;
+        self.end(begun, Hash::of(&text))
     }
 
     fn add(&mut self, found: &Found<'_>) -> anyhow::Result<()> {
-        signals::check(self.cancel)?;
+        signals::check(self.out.cancel)?;
         let name = if found.name.is_empty() { b"." } else { found.name };
         let attributes = Attributes::from(found.stat);
         match found.what {
-            What::Folder => self.put(&header(name, Kind::Folder, &attributes)),
+            What::Folder => self.entry(name, Kind::Folder, &attributes),
             What::Symlink(target) => {
-                self.put(&header(name, Kind::Symlink(target.as_bytes()), &attributes))
+                self.entry(name, Kind::Symlink(target.as_bytes()), &attributes)
             }
             What::File(place) => self.found(name, found, place),
         }
@@ -164,12 +168,11 @@ impl InnerWriter<'_> {
         path: &Path,
     ) -> anyhow::Result<()> {
         let attributes = Attributes::from(stat);
-        if let Some(first) = self.linked.get(&stat.identity()) {
-            let header = header(name, Kind::HardLink(first), &attributes);
-            return self.put(&header);
+        if let Some(first) = self.linked.get(&stat.identity()).cloned() {
+            return self.entry(name, Kind::HardLink(&first), &attributes);
         }
         // Before anything is written: of a small file it is known then whether it is whole.
-        let n = self.read(reading, path, 0, stat.size)?;
+        let n = self.read_first(reading, path, stat.size)?;
         if n as u64 == stat.size && is_written(reading, stat)? {
             self.late.push(name.to_vec());
             return Ok(());
@@ -182,8 +185,9 @@ impl InnerWriter<'_> {
             DATABASE_LOG => self.has_database_log = true,
             _ => (),
         }
-        self.put(&header(name, Kind::File(stat.size), &attributes))?;
-        self.content(reading, path, stat.size, n)?;
+        let begun = self.begin(name, stat.size, &attributes)?;
+        let hash = self.content(reading, path, stat.size, n)?;
+        self.end(begun, hash)?;
         self.check_after(name, stat, reading, path)
     }
 
@@ -213,61 +217,67 @@ impl InnerWriter<'_> {
         Ok(())
     }
 
-    /// Reads the next piece of a file of `size` bytes; 0 bytes mean that it is shorter.
-    fn read(
+    /// Reads the first piece of a file of `size` bytes into memory of its own; 0 bytes mean that it
+    /// is shorter.
+    fn read_first(
         &mut self,
         reading: &Reading<'_>,
         path: &Path,
-        offset: u64,
         size: u64,
     ) -> anyhow::Result<usize> {
-        signals::check(self.cancel)?;
-        let left = usize::try_from(size - offset).unwrap_or(usize::MAX);
-        let wanted = self.piece.len().min(left);
-        if wanted == 0 {
-            return Ok(0);
-        }
-        loop {
-            match reading.read_at(&mut self.piece[..wanted], offset) {
-                Err(err) if err.kind() == ErrorKind::Interrupted => (),
-                read => return read.with_context(|| format!("reading {}", path.display())),
-            }
-        }
+        signals::check(self.out.cancel)?;
+        let n = self.piece.len().min(usize::try_from(size).unwrap_or(usize::MAX));
+        read(reading, &mut self.piece[..n], 0, path)
     }
 
     /// Writes exactly `size` bytes, as the header promised, of which the first `n` are read
-    /// already: a file that grows is cut, one that shrinks is filled with zeros.
+    /// already: a file that grows is cut, one that shrinks is filled with zeros. Gives the hash.
     fn content(
         &mut self,
         reading: &Reading<'_>,
         path: &Path,
         size: u64,
-        mut n: usize,
-    ) -> anyhow::Result<()> {
-        let mut done = 0;
+        n: usize,
+    ) -> anyhow::Result<Hash> {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(&self.piece[..n]);
+        self.out.blocks.put(&self.piece[..n])?;
+        self.out.monitor.advance(n as u64);
+        let mut done = n as u64;
         while done < size {
+            signals::check(self.out.cancel)?;
+            // Straight to where it is compressed.
+            let room = self.out.blocks.room()?;
+            let n = room.len().min(usize::try_from(size - done).unwrap_or(usize::MAX));
+            let n = match done {
+                // The first piece said already that there is nothing.
+                0 => 0,
+                _ => read(reading, &mut room[..n], done, path)?,
+            };
             if n == 0 {
                 let left = size - done;
                 self.warnings.push(format!(
                     "{} shrank by {left} bytes while it was read; they are zeros in the backup",
                     path.display()
                 ));
-                self.zeros(left)?;
+                self.zeros(left, &mut hasher)?;
                 break;
             }
-            self.out.write_all(&self.piece[..n])?;
-            self.monitor.advance(n as u64);
+            hasher.update(&room[..n]);
+            self.out.blocks.fill(n);
+            self.out.monitor.advance(n as u64);
             done += n as u64;
-            n = self.read(reading, path, done, size)?;
         }
-        self.put(padding(size))
+        self.put(padding(size))?;
+        Ok(hasher.finalize().into())
     }
 
-    fn zeros(&mut self, mut left: u64) -> anyhow::Result<()> {
+    fn zeros(&mut self, mut left: u64, hasher: &mut blake3::Hasher) -> anyhow::Result<()> {
         self.piece.fill(0);
         while left > 0 {
             let n = self.piece.len().min(usize::try_from(left).unwrap_or(usize::MAX));
-            self.out.write_all(&self.piece[..n])?;
+            self.out.blocks.put(&self.piece[..n])?;
+            hasher.update(&self.piece[..n]);
             left -= n as u64;
         }
         Ok(())
@@ -278,21 +288,87 @@ impl InnerWriter<'_> {
         Ok(())
     }
 
+    /// Writes an entry without content.
+    fn entry(
+        &mut self,
+        name: &[u8],
+        kind: Kind<'_>,
+        attributes: &Attributes,
+    ) -> anyhow::Result<()> {
+        let entry = self.header(name, kind, attributes)?;
+        Ok(self.out.index.entry(&entry)?)
+    }
+
+    /// Begins a file: what follows is its content.
+    fn begin(&mut self, name: &[u8], size: u64, attributes: &Attributes) -> anyhow::Result<Entry> {
+        self.header(name, Kind::File(size), attributes)
+    }
+
+    /// Ends a file.
+    fn end(&mut self, begun: Entry, hash: Hash) -> anyhow::Result<()> {
+        Ok(self.out.index.entry(&Entry { hash: Some(hash), ..begun })?)
+    }
+
+    fn header(
+        &mut self,
+        name: &[u8],
+        kind: Kind<'_>,
+        attributes: &Attributes,
+    ) -> anyhow::Result<Entry> {
+        let at = self.out.blocks.position();
+        let header = header(name, kind, attributes);
+        self.put(&header)?;
+        let (kind, size, target) = match kind {
+            Kind::File(size) => (IndexKind::File, size, None),
+            Kind::Folder => (IndexKind::Folder, 0, None),
+            Kind::Symlink(target) => (IndexKind::Symlink, 0, Some(target)),
+            Kind::HardLink(first) => (IndexKind::Hardlink, 0, Some(first)),
+        };
+        Ok(Entry {
+            path: Name::new(name.strip_prefix(b"./").unwrap_or(name)),
+            kind,
+            at,
+            head: header.len() as u64,
+            size,
+            mode: attributes.mode,
+            uid: attributes.uid,
+            gid: attributes.gid,
+            mtime: attributes.mtime,
+            target: target.map(Name::new),
+            hash: None,
+        })
+    }
+
     fn put(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
-        self.out.write_all(bytes)?;
-        Ok(())
+        Ok(self.out.blocks.put(bytes)?)
     }
 
     fn finish(&mut self) -> anyhow::Result<()> {
         // Home Assistant's restore of the database alone insists on both files, and a database
         // that was closed cleanly has no log.
         if let (Some(attributes), false) = (self.database, self.has_database_log) {
-            self.put(&header(DATABASE_LOG, Kind::File(0), &attributes))?;
+            let log = self.begin(DATABASE_LOG, 0, &attributes)?;
+            self.end(log, Hash::of(b""))?;
         }
         self.put(padding(1))?;
         self.put(&[0])?;
         self.put(padding(1))?;
         self.put(&[0])
+    }
+}
+
+/// Reads at a place of a file; 0 bytes mean that it ends there.
+fn read(
+    reading: &Reading<'_>,
+    piece: &mut [u8],
+    offset: u64,
+    path: &Path,
+) -> anyhow::Result<usize> {
+    loop {
+        match reading.read_at(piece, offset) {
+            Err(err) if err.kind() == ErrorKind::Interrupted => (),
+            read => return read.with_context(|| format!("reading {}", path.display())),
+        }
     }
 }
 

@@ -7,14 +7,13 @@
 use std::fs::File;
 use std::io::{Seek, SeekFrom, Write};
 
-use anyhow::Context;
 use tar::{EntryType, Header};
 
 use super::entry::{BLOCK, MAX_OCTAL_SIZE, Records, long_name, padding};
 
 /// Header area of an inner tar: the PAX header and its records, the long name's header and the
 /// name, and the ustar header.
-const AREA: u64 = 5 * BLOCK;
+pub(super) const AREA: u64 = 5 * BLOCK;
 
 /// An open member.
 #[derive(Debug)]
@@ -38,14 +37,16 @@ impl<'a> MemberWriter<'a> {
         Ok(MemberWriter { file, name: name.to_owned(), start, mtime })
     }
 
-    /// Ends the member where the file stands; gives its size in bytes.
-    pub(super) fn end(self) -> anyhow::Result<u64> {
+    /// Ends the member where the file stands, and puts `head` in place of its first bytes; gives its
+    /// size in bytes.
+    pub(super) fn end(self, head: &[u8]) -> anyhow::Result<u64> {
         let mut file = self.file;
         let size = file.stream_position()? - self.start - AREA;
         file.write_all(padding(size))?;
         let end = file.stream_position()?;
         file.seek(SeekFrom::Start(self.start))?;
         file.write_all(&area(&self.name, size, self.mtime)?)?;
+        file.write_all(head)?;
         file.seek(SeekFrom::Start(end))?;
         Ok(size)
     }
@@ -57,7 +58,7 @@ impl<'a> MemberWriter<'a> {
 /// GNU tar takes `GNU.sparse.name`, and busybox the long name, so that both find it under `./`, as
 /// Home Assistant's documentation spells it. `path` must stand behind `GNU.sparse.name`, since
 /// Python takes the last one, and before the long name, since busybox does.
-fn area(name: &str, size: u64, mtime: jiff::Timestamp) -> anyhow::Result<Vec<u8>> {
+pub(super) fn area(name: &str, size: u64, mtime: jiff::Timestamp) -> anyhow::Result<Vec<u8>> {
     let dotted = format!("./{name}");
     let seconds = format!("{}.{:09}", mtime.as_second(), mtime.subsec_nanosecond());
     let mut records = Records::default();
@@ -77,18 +78,11 @@ fn area(name: &str, size: u64, mtime: jiff::Timestamp) -> anyhow::Result<Vec<u8>
     Ok(area)
 }
 
-/// Writes a whole small member with a plain header, as `./backup.json` has.
-pub(super) fn write_small(
-    mut file: &File,
-    name: &str,
-    content: &[u8],
-    mtime: jiff::Timestamp,
-) -> anyhow::Result<()> {
-    let mut header = plain_header(name, content.len() as u64, mtime);
+/// The header of a small member, as `./backup.json` has it.
+pub(super) fn small(name: &str, size: u64, mtime: jiff::Timestamp) -> Vec<u8> {
+    let mut header = plain_header(name, size, mtime);
     header.set_cksum();
-    file.write_all(header.as_bytes())?;
-    file.write_all(content)?;
-    file.write_all(padding(content.len() as u64)).with_context(|| format!("writing {name}"))
+    header.as_bytes().to_vec()
 }
 
 fn plain_header(name: &str, size: u64, mtime: jiff::Timestamp) -> Header {

@@ -93,7 +93,7 @@ impl Metadata {
             repositories: Vec::new(),
             extra: Value::Object(serde_json::Map::new()),
             hearthkeep: Some(Manifest {
-                version: 1,
+                version: 2,
                 writer: concat!("hearthkeep ", env!("CARGO_PKG_VERSION")).to_owned(),
                 parts: parts.iter().map(|it| record(it, compressed)).collect(),
             }),

@@ -4,21 +4,38 @@
 //! (`supervisor/backups/backup.py`) and of the Python package `securetar`. It knows nothing of
 //! Docker, nor of where backups are kept.
 
+mod ahead;
 mod below;
+mod blocks;
+mod contents;
+mod deflate;
 mod entry;
 mod extract;
+#[cfg(test)]
+mod flips;
+#[cfg(feature = "isal")]
+mod igzip;
+mod index;
+mod inflate;
 mod inner;
 mod member;
 mod metadata;
 mod open;
+mod outer;
+mod picked;
+mod reading;
 mod secure;
+mod source;
+mod unlock;
 mod verify;
 mod write;
 
+pub use deflate::Level;
 pub use extract::{Extracted, ROOT, Target, extract};
 pub use inner::Again;
 pub use metadata::{AddonRecord, HomeAssistantRecord, Metadata, slug};
 pub use open::{Archive, Member, OpenError};
 pub use secure::Format;
-pub use verify::{Problem, Verdict, verify};
-pub use write::{Written, write};
+pub use source::Source;
+pub use verify::{Checks, Problem, Verdict, verify};
+pub use write::{Wrapper, Wrapping, Written, write};

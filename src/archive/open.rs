@@ -1,19 +1,16 @@
 //! Opening a file: its metadata and where its members lie.
 
-use std::fs::File;
-use std::io::{BufReader, Read, Seek, SeekFrom, Take};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::Context;
-use flate2::read::MultiGzDecoder;
 use tar::EntryType;
-use tokio_util::sync::CancellationToken;
 
 use super::entry::BLOCK;
 use super::metadata::Metadata;
+use super::secure::Opener;
+use super::source::{Source, Window};
 use crate::model::{Item, member_name};
-use crate::monitor::Monitor;
-use crate::signals;
 
 /// A `backup.json` larger than this is none.
 const MAX_METADATA_BYTES: u64 = 16 * 1024 * 1024;
@@ -37,9 +34,15 @@ pub enum OpenError {
         /// What is wrong and in which member.
         reason: String,
     },
-    /// Its parts are encrypted.
-    #[error("{path} is encrypted, and encrypted backups cannot be read yet", path = path.display())]
+    /// Its parts are encrypted, and no password was given.
+    #[error("{path} is encrypted, and takes its password", path = path.display())]
     Encrypted {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The password is not that of the file.
+    #[error("wrong password for {path}", path = path.display())]
+    WrongPassword {
         /// The file.
         path: PathBuf,
     },
@@ -70,6 +73,9 @@ pub struct Archive {
     pub members: Vec<Member>,
     /// Size of the file in bytes.
     pub size_bytes: u64,
+    pub(super) source: Source,
+    /// The keys of its password, once that is known.
+    pub(super) opener: Option<Arc<Opener>>,
 }
 
 impl Archive {
@@ -78,15 +84,18 @@ impl Archive {
     /// # Errors
     /// [`OpenError::NotABackup`] and [`OpenError::Damaged`] tell a foreign file from a cut one.
     pub fn open(path: &Path) -> Result<Archive, OpenError> {
-        let reading = || format!("reading {}", path.display());
-        let file = File::open(path).with_context(reading)?;
-        let status = file.metadata().with_context(reading)?;
-        if !status.is_file() {
-            return Err(not_a_backup(path, "it is not a file"));
+        match Source::open(path)? {
+            Some(source) => Archive::open_source(path, source),
+            None => Err(not_a_backup(path, "it is not a file")),
         }
-        let members = members(path, &file, status.len())?;
-        let metadata = metadata(path, &file, &members)?;
-        Ok(Archive { path: path.to_owned(), metadata, members, size_bytes: status.len() })
+    }
+
+    /// The same for a file whose bytes come from elsewhere; `path` is what messages call it.
+    pub fn open_source(path: &Path, source: Source) -> Result<Archive, OpenError> {
+        let members = members(path, &source)?;
+        let metadata = metadata(path, &source, &members)?;
+        let (path, size_bytes) = (path.to_owned(), source.size());
+        Ok(Archive { path, metadata, members, size_bytes, source, opener: None })
     }
 
     /// The member that holds an item; readers of foreign files must take both endings.
@@ -101,44 +110,9 @@ impl Archive {
         items.into_iter().filter_map(|it| self.member_of(it)).map(|it| it.size).sum()
     }
 
-    /// The inner tar of a member, decompressed. It tells `monitor` the bytes of the file that are
-    /// read, and ends with an error when `cancel` says so.
-    pub(super) fn read<'a>(
-        &self,
-        member: &Member,
-        cancel: &'a CancellationToken,
-        monitor: &'a dyn Monitor,
-    ) -> anyhow::Result<Box<dyn Read + 'a>> {
-        let mut file =
-            File::open(&self.path).with_context(|| format!("reading {}", self.path.display()))?;
-        file.seek(SeekFrom::Start(member.offset))?;
-        let content = Watched { file: file.take(member.size), cancel, monitor };
-        let content = BufReader::with_capacity(256 * 1024, content);
-        Ok(match member.name.ends_with("gz") {
-            true => Box::new(MultiGzDecoder::new(content)),
-            false => Box::new(content),
-        })
-    }
-
     /// An error that says what is wrong with this file.
     pub fn damaged(&self, reason: impl Into<String>) -> OpenError {
         damaged(&self.path, reason)
-    }
-}
-
-/// The bytes of a member, on their way.
-struct Watched<'a> {
-    file: Take<File>,
-    cancel: &'a CancellationToken,
-    monitor: &'a dyn Monitor,
-}
-
-impl Read for Watched<'_> {
-    fn read(&mut self, buf: &mut [u8]) -> std::io::Result<usize> {
-        signals::check(self.cancel).map_err(std::io::Error::other)?;
-        let n = self.file.read(buf)?;
-        self.monitor.advance(n as u64);
-        Ok(n)
     }
 }
 
@@ -150,8 +124,9 @@ fn damaged(path: &Path, reason: impl Into<String>) -> OpenError {
     OpenError::Damaged { path: path.to_owned(), reason: reason.into() }
 }
 
-fn members(path: &Path, file: &File, file_size: u64) -> Result<Vec<Member>, OpenError> {
-    let mut tar = tar::Archive::new(file);
+fn members(path: &Path, source: &Source) -> Result<Vec<Member>, OpenError> {
+    let file_size = source.size();
+    let mut tar = tar::Archive::new(Window::new(source.clone()));
     let mut members: Vec<Member> = Vec::new();
     let mut end = 0;
     for entry in tar.entries_with_seek().context("reading the outer tar")? {
@@ -179,15 +154,14 @@ fn members(path: &Path, file: &File, file_size: u64) -> Result<Vec<Member>, Open
         }
         members.push(Member { name, offset, size });
     }
-    ended(path, file, end, &members)?;
+    ended(path, source, end, &members)?;
     Ok(members)
 }
 
 /// A tar that ends without its zero block was cut exactly between two members.
-fn ended(path: &Path, mut file: &File, end: u64, members: &[Member]) -> Result<(), OpenError> {
+fn ended(path: &Path, source: &Source, end: u64, members: &[Member]) -> Result<(), OpenError> {
     let mut block = [1; BLOCK as usize];
-    file.seek(SeekFrom::Start(end)).with_context(|| format!("reading {}", path.display()))?;
-    match file.read_exact(&mut block) {
+    match source.read_exact_at(&mut block, end) {
         Ok(()) if block.iter().all(|it| *it == 0) && !members.is_empty() => Ok(()),
         _ if members.is_empty() => Err(not_a_backup(path, "it is no tar file with members")),
         _ => Err(damaged(path, format!("it is cut short behind {}", last(members)))),
@@ -198,7 +172,7 @@ fn last(members: &[Member]) -> &str {
     members.last().map_or("its beginning", |it| it.name.as_str())
 }
 
-fn metadata(path: &Path, mut file: &File, members: &[Member]) -> Result<Metadata, OpenError> {
+fn metadata(path: &Path, source: &Source, members: &[Member]) -> Result<Metadata, OpenError> {
     // Before August 2021 backups were called snapshots.
     let member = ["snapshot.json", "backup.json"]
         .iter()
@@ -208,8 +182,8 @@ fn metadata(path: &Path, mut file: &File, members: &[Member]) -> Result<Metadata
         return Err(not_a_backup(path, "its backup.json is far too large"));
     }
     let mut json = vec![0; member.size as usize];
-    file.seek(SeekFrom::Start(member.offset))
-        .and_then(|_| file.read_exact(&mut json))
+    source
+        .read_exact_at(&mut json, member.offset)
         .with_context(|| format!("reading {}", path.display()))?;
     let text = std::str::from_utf8(&json)
         .map_err(|_| damaged(path, format!("{} is not text", member.name)))?;

@@ -1,27 +1,52 @@
 //! Writing the whole file.
 
 use std::fs::File;
-use std::io::{self, BufWriter, Seek, Write};
+use std::io::{self, Seek, Write};
 use std::path::Path;
 
 use anyhow::Context;
-use flate2::{Compression, GzBuilder};
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
-use super::inner::{Again, write_part};
-use super::member::{MemberWriter, write_small};
+use super::blocks::{Packed, Packing, pack};
+use super::deflate::Level;
+use super::entry::padding;
+use super::index::{INDEX, IndexWriter};
+use super::inner::{Again, Out, write_part};
+use super::member::{MemberWriter, small};
 use super::metadata::Metadata;
+use super::outer::{self, METADATA};
+use super::secure::{Format, Sealer};
 use crate::capture::Capture;
 use crate::fsx::Draft;
 use crate::monitor::Monitor;
+use crate::secret::Secret;
 
-/// Speed goes before size: a person waits for it, and where there is no room to copy what changes,
-/// the containers stand still until it is written.
-const LEVEL: Compression = Compression::new(1);
+/// How a file is to be written.
+#[derive(Debug, Clone, Default)]
+pub struct Wrapping {
+    /// How hard to compress, where it is compressed at all.
+    pub level: Level,
+    /// Encrypts it, where there is one.
+    pub password: Option<Secret>,
+    /// The cipher.
+    pub format: Format,
+}
 
-/// A tar ends in two zero blocks and is filled up to its record size.
-const RECORD: u64 = 10_240;
+impl Wrapping {
+    /// Makes the keys, which takes a moment and 16 MiB.
+    pub fn prepare(&self) -> anyhow::Result<Wrapper> {
+        let sealer = self.password.as_ref().map(|it| Sealer::new(it, self.format)).transpose();
+        Ok(Wrapper { level: self.level, sealer: sealer.context("making the keys")? })
+    }
+}
+
+/// What a file is written with.
+#[derive(Debug)]
+pub struct Wrapper {
+    level: Level,
+    sealer: Option<Sealer>,
+}
 
 /// What a finished file holds.
 #[derive(Debug, Clone)]
@@ -38,40 +63,76 @@ pub struct Written {
 /// returns. `metadata` comes from [`Metadata::new`] over the same parts.
 pub fn write(
     capture: &Capture,
-    metadata: Metadata,
+    mut metadata: Metadata,
     draft: &Draft,
+    wrapper: &Wrapper,
     again: Again<'_>,
     cancel: &CancellationToken,
     monitor: &dyn Monitor,
 ) -> anyhow::Result<Written> {
-    let mut file = draft.file();
-    let writing = || format!("writing {}", draft.draft_path().display());
-    let now = Timestamp::now();
+    let mut file = Output { file: draft.file(), path: draft.draft_path() };
+    let writer = Writer { file, wrapper, now: Timestamp::now() };
+    metadata.protected = wrapper.sealer.is_some();
+    let mut index = IndexWriter::new();
     let mut warnings = Vec::new();
+    let level = metadata.compressed.then_some(wrapper.level);
     for (n, part) in capture.parts().enumerate() {
         let member = part.member(metadata.compressed);
         monitor.part(&part.item.to_string());
-        let outer = MemberWriter::begin(file, &member, now).with_context(writing)?;
-        let mut inner =
-            |out: &mut dyn Write| write_part(capture, n, &part.kind, out, again, cancel, monitor);
-        let told = match metadata.compressed {
-            true => compressed(&member, draft, now, &mut inner),
-            false => plain(draft, &mut inner),
-        };
-        warnings.extend(told.with_context(|| format!("archiving {}", part.item))?);
-        outer.end().with_context(writing)?;
+        let written = writer.member(&member, level, |blocks| {
+            let out = Out { blocks, index: &mut index, cancel, monitor };
+            write_part(capture, n, &part.kind, out, again)
+        });
+        let (told, size, packed) = written.with_context(|| format!("archiving {}", part.item))?;
+        index.part(&member, size, packed)?;
+        warnings.extend(told);
     }
-    // Last, as the Supervisor does it: a file that was cut short is then no backup.
     let json = serde_json::to_vec(&metadata).context("writing backup.json")?;
-    write_small(file, "./backup.json", &json, now).with_context(writing)?;
-    let end = file.stream_position()? + 1024;
-    let size_bytes = end.next_multiple_of(RECORD);
-    file.write_all(&vec![0; (size_bytes - end + 1024) as usize]).with_context(writing)?;
+    let index = index.finish(writer.now, &json)?;
+    writer.member(INDEX, None, |blocks| Ok(index.iter().try_for_each(|it| blocks.put(it))?))?;
+    // Last, as the Supervisor does it: a file that was cut short is then no backup.
+    let n = json.len() as u64;
+    for bytes in [&small(METADATA, n, writer.now), &json, padding(n)] {
+        file.write_all(bytes)?;
+    }
+    let end = file.file.stream_position()?;
+    let size_bytes = outer::end(end);
+    file.write_all(&vec![0; (size_bytes - end) as usize])?;
     // Not synced yet: containers may still be held, and the draft is synced before it is named.
     Ok(Written { metadata, size_bytes, warnings })
 }
 
+/// Writes members.
+struct Writer<'a> {
+    file: Output<'a>,
+    wrapper: &'a Wrapper,
+    now: Timestamp,
+}
+
+impl Writer<'_> {
+    /// Writes one member, gives what `fill` gives, and the size of the member in the file.
+    fn member<T>(
+        &self,
+        name: &str,
+        level: Option<Level>,
+        fill: impl FnOnce(&mut super::blocks::Blocks) -> anyhow::Result<T>,
+    ) -> anyhow::Result<(T, u64, Packed)> {
+        let mut file = self.file;
+        let outer = MemberWriter::begin(file.file, name, self.now)?;
+        let packing = Packing {
+            level,
+            seal: self.wrapper.sealer.as_ref().map(Sealer::seal).transpose()?,
+            name: name.replace(".tar.gz", ".tar").replace(".tgz", ".tar"),
+            mtime: u32::try_from(self.now.as_second()).unwrap_or(0),
+        };
+        let (told, packed) = pack(&mut file, packing, fill)?;
+        let size = outer.end(packed.envelope.as_deref().unwrap_or_default())?;
+        Ok((told, size, packed))
+    }
+}
+
 /// The draft's file, whose errors say that it was the writing that failed, and where.
+#[derive(Clone, Copy)]
 struct Output<'a> {
     file: &'a File,
     path: &'a Path,
@@ -87,38 +148,4 @@ impl Write for Output<'_> {
     fn flush(&mut self) -> io::Result<()> {
         self.file.flush()
     }
-}
-
-/// What writes the inner tar, and gives what it has to tell.
-type Inner<'a> = &'a mut dyn FnMut(&mut dyn Write) -> anyhow::Result<Vec<String>>;
-
-fn plain(draft: &Draft, inner: Inner<'_>) -> anyhow::Result<Vec<String>> {
-    let mut out = output(draft);
-    let told = inner(&mut out)?;
-    out.flush()?;
-    Ok(told)
-}
-
-/// One single gzip member: Python's stream readers stop after the first.
-fn compressed(
-    member: &str,
-    draft: &Draft,
-    now: Timestamp,
-    inner: Inner<'_>,
-) -> anyhow::Result<Vec<String>> {
-    let mut out = output(draft);
-    let plain = member.replace(".tar.gz", ".tar").replace(".tgz", ".tar");
-    let mut gzip = GzBuilder::new()
-        .filename(plain)
-        .mtime(u32::try_from(now.as_second()).unwrap_or(0))
-        .write(&mut out, LEVEL);
-    let told = inner(&mut gzip)?;
-    gzip.finish()?;
-    out.flush()?;
-    Ok(told)
-}
-
-fn output(draft: &Draft) -> BufWriter<Output<'_>> {
-    let out = Output { file: draft.file(), path: draft.draft_path() };
-    BufWriter::with_capacity(256 * 1024, out)
 }

@@ -6,6 +6,7 @@ mod still;
 mod write;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Instant;
 
 use jiff::Timestamp;
@@ -15,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 pub use self::prepare::{Prepared, prepare};
 pub use self::still::HeldTooLong;
 use self::still::Still;
-use crate::archive::Metadata;
+use crate::archive::{Metadata, Wrapper, Wrapping};
 use crate::capture::{Capture, NoRoom, Staging};
 use crate::hands::Hands;
 use crate::island::island;
@@ -70,6 +71,7 @@ struct Run<'a> {
     plan: &'a BackupPlan,
     store: Store,
     limit: HoldLimit,
+    wrapper: Arc<Wrapper>,
     cancel: &'a CancellationToken,
 }
 
@@ -81,10 +83,11 @@ pub async fn run(
     hands: &Hands,
     pick: &Pick,
     request: &BackupRequest,
+    wrapping: &Wrapping,
     cancel: &CancellationToken,
 ) -> anyhow::Result<Report> {
     let mut desk = recover::begin(hands, Story::Backup).await?;
-    let outcome = carry_out(hands, &mut desk, pick, request, cancel).await;
+    let outcome = carry_out(hands, &mut desk, pick, request, wrapping, cancel).await;
     desk.end().await;
     outcome
 }
@@ -94,9 +97,12 @@ async fn carry_out(
     desk: &mut Desk,
     pick: &Pick,
     request: &BackupRequest,
+    wrapping: &Wrapping,
     cancel: &CancellationToken,
 ) -> anyhow::Result<Report> {
     let begin = Instant::now();
+    // First, since the memory that it takes is free again then.
+    let wrapper = prepared_wrapper(wrapping).await?;
     hands.monitor.step("looking at the home", 0);
     let prepared = prepare(hands, pick, request).await?;
     write::check_room(&prepared).await?;
@@ -106,7 +112,7 @@ async fn carry_out(
     let capture = warm(hands, prepared, &mut warnings, cancel).await?;
 
     desk.guard().await?;
-    let run = Run { hands, desk, plan: &plan, store, limit: request.limit, cancel };
+    let run = Run { hands, desk, plan: &plan, store, limit: request.limit, wrapper, cancel };
     let before = hooks_before(&run).await?;
     let still = still::still(&run, capture, &before).await;
     // Whatever became of the hold, and as soon as it is over.
@@ -116,7 +122,7 @@ async fn carry_out(
 
     let mut report = report(&plan, &still);
     let (draft, written) = write::archive(&run, still, &mut report).await?;
-    report.path = write::verify(hands, draft, &written, cancel).await?;
+    report.path = write::verify(hands, draft, &written, wrapping, cancel).await?;
     report.slug = written.metadata.slug;
     report.name = written.metadata.name;
     report.size_bytes = written.size_bytes;
@@ -130,6 +136,11 @@ async fn carry_out(
     warnings.append(&mut report.warnings);
     report.warnings = warnings;
     Ok(report)
+}
+
+async fn prepared_wrapper(wrapping: &Wrapping) -> anyhow::Result<Arc<Wrapper>> {
+    let wrapping = wrapping.clone();
+    island("making the keys", move || wrapping.prepare().map(Arc::new)).await
 }
 
 /// Copies what changes while everything runs.

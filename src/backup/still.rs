@@ -152,7 +152,7 @@ async fn take(
     let stop = run.cancel.child_token();
     let never = |_: &Capture, _, _| Ok(Vec::new());
     let mut writing =
-        std::pin::pin!(write::write(run.hands, capture, metadata, draft, never, &stop));
+        std::pin::pin!(write::write(run, Work { capture, metadata, draft }, never, &stop));
     let (draft, written) = match timeout_at(deadline, &mut writing).await {
         Ok(written) => written?,
         Err(_) if goes_on(run) => {

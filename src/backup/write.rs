@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::again::Again;
 use super::still::{Still, Taken, Work};
 use super::{Prepared, Report, Run};
-use crate::archive::{self, Archive, Metadata, Written};
+use crate::archive::{self, Archive, Checks, Metadata, Wrapping, Written};
 use crate::capture::{Capture, Retaken};
 use crate::fsx::{self, Draft};
 use crate::hands::Hands;
@@ -49,11 +49,11 @@ pub(super) async fn archive(
 ) -> anyhow::Result<(Draft, Written)> {
     match still.taken.context("nothing was taken")? {
         Taken::Archive(draft, written) => Ok((draft, written)),
-        Taken::View(Work { capture, metadata, draft }) => {
+        Taken::View(work) => {
             let again = Again::new(run);
             let retaking = again.clone();
             let retake = move |capture: &_, part, names| retaking.retake(capture, part, names);
-            let written = write(run.hands, capture, metadata, draft, retake, run.cancel).await;
+            let written = write(run, work, retake, run.cancel).await;
             again.tell(report);
             written
         }
@@ -62,18 +62,19 @@ pub(super) async fn archive(
 
 /// Writes it. `again` takes files of a part again, by their names in its tar.
 pub(super) async fn write(
-    hands: &Hands,
-    capture: Capture,
-    metadata: Metadata,
-    draft: Draft,
+    run: &Run<'_>,
+    work: Work,
     again: impl Fn(&Capture, usize, Vec<Vec<u8>>) -> anyhow::Result<Vec<Retaken>> + Send + 'static,
     cancel: &CancellationToken,
 ) -> anyhow::Result<(Draft, Written)> {
-    let (monitor, cancel) = (hands.monitor.clone(), cancel.clone());
+    let (monitor, wrapper, cancel) =
+        (run.hands.monitor.clone(), run.wrapper.clone(), cancel.clone());
+    let Work { capture, metadata, draft } = work;
     monitor.step("archiving", capture.extents().iter().map(|it| it.bytes).sum());
     island("archiving", move || {
         let again = |part, names| again(&capture, part, names);
-        let written = archive::write(&capture, metadata, &draft, &again, &cancel, &*monitor)?;
+        let written =
+            archive::write(&capture, metadata, &draft, &wrapper, &again, &cancel, &*monitor)?;
         Ok((draft, written))
     })
     .await
@@ -84,13 +85,17 @@ pub(super) async fn verify(
     hands: &Hands,
     draft: Draft,
     written: &Written,
+    wrapping: &Wrapping,
     cancel: &CancellationToken,
 ) -> anyhow::Result<PathBuf> {
     let (monitor, cancel) = (hands.monitor.clone(), cancel.clone());
+    let password = wrapping.password.clone();
     monitor.step("verifying", written.size_bytes);
     island("verifying", move || {
-        let archive = Archive::open(draft.draft_path())?;
-        archive::verify(&archive, &cancel, &*monitor)?.into_result(&archive)?;
+        let mut archive = Archive::open(draft.draft_path())?;
+        // As at a restore: with keys that are made anew of the password.
+        password.map(|it| archive.unlock(it)).transpose()?;
+        archive::verify(&archive, Checks::default(), &cancel, &*monitor)?.into_result(&archive)?;
         draft.name().context("finishing the backup")
     })
     .await

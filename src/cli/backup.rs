@@ -3,6 +3,7 @@
 use super::args::Backup;
 use super::render::{exit, size};
 use super::{Exit, Face};
+use crate::archive::Wrapping;
 use crate::backup::{self, Report};
 
 /// So much copied while containers are held is felt, and worth a word.
@@ -13,7 +14,14 @@ pub(super) async fn run(face: &Face, args: Backup) -> anyhow::Result<Exit> {
         return super::plan::run(face, args.selection).await;
     }
     let hands = face.hands().await?;
-    let report = backup::run(&hands, &face.pick(), &args.selection.into(), &face.cancel).await?;
+    let report = backup::run(
+        &hands,
+        &face.pick(),
+        &args.selection.into(),
+        &Wrapping::default(),
+        &face.cancel,
+    )
+    .await?;
     // The bars go before the result comes.
     drop(hands);
     face.out.print(&report, || text(&report));

@@ -54,7 +54,7 @@ impl Exit {
         match err.downcast_ref::<OpenError>() {
             Some(OpenError::NotABackup { .. } | OpenError::Damaged { .. }) => return Exit::Damaged,
             Some(OpenError::Other(inner)) => return Exit::of(inner),
-            Some(OpenError::Encrypted { .. }) | None => (),
+            Some(OpenError::Encrypted { .. } | OpenError::WrongPassword { .. }) | None => (),
         }
         match err {
             _ if err.is::<Cancelled>() => Exit::Cancelled,

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::args::{Export, Import};
 use super::{Exit, Face};
-use crate::archive::{self, Archive};
+use crate::archive::{self, Archive, Checks};
 use crate::island::island;
 use crate::{catalog, store};
 
@@ -14,8 +14,10 @@ pub(super) async fn verify(face: &Face, wanted: &str) -> anyhow::Result<Exit> {
     let path = archive.path.display().to_string();
     let (monitor, cancel) = (face.monitor(), face.cancel.clone());
     monitor.step("verifying", archive.size_bytes);
-    let verdict =
-        island("verifying", move || Ok(archive::verify(&archive, &cancel, &*monitor)?)).await?;
+    let verdict = island("verifying", move || {
+        Ok(archive::verify(&archive, Checks::default(), &cancel, &*monitor)?)
+    })
+    .await?;
     let problems = verdict.problems;
     let object =
         json!({ "slug": slug, "path": path, "sound": problems.is_empty(), "problems": problems });
@@ -61,7 +63,7 @@ async fn whole(face: &Face, archive: Archive) -> anyhow::Result<Archive> {
     let (monitor, cancel) = (face.monitor(), face.cancel.clone());
     monitor.step("verifying", archive.size_bytes);
     island("verifying", move || {
-        archive::verify(&archive, &cancel, &*monitor)?.into_result(&archive)?;
+        archive::verify(&archive, Checks::default(), &cancel, &*monitor)?.into_result(&archive)?;
         Ok(archive)
     })
     .await

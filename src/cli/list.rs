@@ -79,7 +79,7 @@ fn text(listing: &Listing) -> String {
 }
 
 /// A date in the time zone of this machine, to the minute.
-fn local(date: &str) -> String {
+pub(super) fn local(date: &str) -> String {
     match date.parse::<jiff::Timestamp>() {
         Ok(when) => {
             let zone = jiff::tz::TimeZone::system();

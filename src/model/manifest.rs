@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 /// Our own key of `backup.json`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
-    /// The layout of this object; 1 today.
+    /// The layout of this object; 2 today, of whose files each has an index.
     pub version: u32,
     /// The program that wrote the file.
     pub writer: String,

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use hearthkeep::archive::{self, Archive, Metadata, Written};
+use hearthkeep::archive::{self, Archive, Checks, Metadata, Wrapping, Written};
 use hearthkeep::capture::{Capture, Source};
 use hearthkeep::fsx::Draft;
 use hearthkeep::model::{Item, Part, PartKind, Tree};
@@ -91,15 +91,18 @@ impl Scene {
         let parts = std::slice::from_ref(&source.part);
         let metadata = Metadata::new("changing", now, parts, true);
         let draft = Draft::create(&file).expect("a draft");
+        let wrapper = Wrapping::default().prepare().expect("no keys are needed");
         let cancel = CancellationToken::new();
         let meddler = Meddler { deed, done: AtomicBool::new(false) };
         let capture = Capture::look(vec![source]).expect("it can be looked at");
         let never: archive::Again<'_> = &|_, _| Ok(Vec::new());
-        let written = archive::write(&capture, metadata, &draft, never, &cancel, &meddler)
-            .unwrap_or_else(|err| panic!("aborted: {err:#}"));
+        let written =
+            archive::write(&capture, metadata, &draft, &wrapper, never, &cancel, &meddler)
+                .unwrap_or_else(|err| panic!("aborted: {err:#}"));
         assert!(meddler.done.into_inner(), "nothing was changed");
         let archive = Archive::open(draft.draft_path()).expect("it is a backup");
-        let verdict = archive::verify(&archive, &cancel, &Quiet).expect("it can be read");
+        let verdict =
+            archive::verify(&archive, Checks::default(), &cancel, &Quiet).expect("it can be read");
         assert_eq!(verdict.problems, []);
         written
     }

@@ -7,7 +7,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
-use hearthkeep::archive::{self, Archive, Metadata, ROOT, Target, Written};
+use hearthkeep::archive::{self, Archive, Checks, Metadata, ROOT, Target, Wrapping, Written};
 use hearthkeep::capture::{Capture, Source, Staging};
 use hearthkeep::fsx::Draft;
 use hearthkeep::model::{Item, Part, PartKind, Tree};
@@ -113,8 +113,9 @@ impl Scene {
         let draft = Draft::create(&folder.path().join("it.tar")).expect("a draft");
         let meddler = Meddler { bytes, deed, seen: AtomicU64::new(0) };
         let again: archive::Again<'_> = &|part, names| capture.retake(part, names, &|| Ok(()));
+        let wrapper = Wrapping::default().prepare().expect("no keys are needed");
         let cancel = CancellationToken::new();
-        let written = archive::write(capture, metadata, &draft, again, &cancel, &meddler)
+        let written = archive::write(capture, metadata, &draft, &wrapper, again, &cancel, &meddler)
             .unwrap_or_else(|err| panic!("aborted: {err:#}"));
         let seen = meddler.seen.into_inner();
         assert!(bytes == u64::MAX || seen >= bytes, "nothing was done: {seen} bytes");
@@ -144,7 +145,8 @@ impl Archived {
     pub(crate) fn extract(&self) -> PathBuf {
         let cancel = CancellationToken::new();
         let archive = Archive::open(&self.path()).expect("it is a backup");
-        let verdict = archive::verify(&archive, &cancel, &Quiet).expect("it can be read");
+        let verdict =
+            archive::verify(&archive, Checks::default(), &cancel, &Quiet).expect("it can be read");
         assert_eq!(verdict.problems, []);
         let staging = self.folder("hearthkeep");
         let target = Target { prefix: String::new(), staging: staging.clone() };

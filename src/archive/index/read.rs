@@ -1,0 +1,127 @@
+//! Reading an index. Nothing in it is trusted: it only tells where to look.
+
+use std::io::{self, BufRead, BufReader, Read};
+use std::sync::Arc;
+
+use anyhow::{Context, ensure};
+use flate2::bufread::GzDecoder;
+
+use super::{Entry, PartTable, Table, VERSION, unhex};
+
+/// A table larger than this is none: it is that of many terabytes.
+const MAX_TABLE_BYTES: u64 = 64 * 1024 * 1024;
+
+/// A line longer than this is no entry: names have at most 4096 bytes.
+const MAX_LINE_BYTES: u64 = 64 * 1024;
+
+/// A block larger than this would take too much memory.
+const MAX_BLOCK_BYTES: u64 = 16 * 1024 * 1024;
+
+/// An index in memory, its lists still compressed.
+#[derive(Debug)]
+pub(in crate::archive) struct Index {
+    pub(in crate::archive) written: jiff::Timestamp,
+    pub(in crate::archive) metadata: super::Hash,
+    pub(in crate::archive) parts: Vec<Arc<PartTable>>,
+    bytes: Vec<u8>,
+    /// Where the first list begins.
+    lists: usize,
+}
+
+impl Index {
+    /// Reads an index that is no longer encrypted.
+    pub(in crate::archive) fn parse(bytes: Vec<u8>) -> anyhow::Result<Index> {
+        let mut gzip = GzDecoder::new(&bytes[..]);
+        let mut text = Vec::new();
+        (&mut gzip).take(MAX_TABLE_BYTES).read_to_end(&mut text).context("its table")?;
+        let lists = bytes.len() - gzip.into_inner().len();
+        let table: Table = serde_json::from_slice(&text).context("its table")?;
+        ensure!(table.version == VERSION, "its layout {} is not known", table.version);
+        table.parts.iter().try_for_each(check)?;
+        let in_lists = table.parts.iter().try_fold(0_u64, |sum, it| sum.checked_add(it.list_bytes));
+        ensure!(
+            in_lists == Some((bytes.len() - lists) as u64),
+            "its lists are not as long as told"
+        );
+        let Table { written, metadata, parts, .. } = table;
+        Ok(Index {
+            written,
+            metadata,
+            parts: parts.into_iter().map(Arc::new).collect(),
+            bytes,
+            lists,
+        })
+    }
+
+    /// What it says of a part.
+    pub(in crate::archive) fn part(&self, member: &str) -> Option<&Arc<PartTable>> {
+        self.parts.iter().find(|it| it.member == member)
+    }
+
+    /// The entries of a part, in the order of its tar.
+    pub(in crate::archive) fn entries(&self, member: &str) -> Option<Cursor<'_>> {
+        let n = self.parts.iter().position(|it| it.member == member)?;
+        let list = |it: &Arc<PartTable>| it.list_bytes as usize;
+        let begin = self.lists + self.parts[..n].iter().map(list).sum::<usize>();
+        let bytes = &self.bytes[begin..begin + list(&self.parts[n])];
+        let lines = BufReader::with_capacity(64 * 1024, GzDecoder::new(bytes));
+        Some(Cursor { lines, line: Vec::new(), left: self.parts[n].n_entries })
+    }
+}
+
+fn check(part: &PartTable) -> anyhow::Result<()> {
+    let says = |what: &str| format!("what it says of {}: {what}", part.member);
+    ensure!((1..=MAX_BLOCK_BYTES).contains(&part.block_bytes), says("the size of its blocks"));
+    let n_blocks = part.tar_bytes.div_ceil(part.block_bytes);
+    ensure!(part.blocks.len() as u64 == n_blocks, says("the number of its blocks"));
+    // Deflate that does not compress grows by a thousandth.
+    let fits = |it: &u64| *it <= part.block_bytes + part.block_bytes / 64 + 1024;
+    ensure!(part.blocks.iter().all(fits), says("a block"));
+    ensure!(part.head <= MAX_LINE_BYTES, says("its head"));
+    Ok(())
+}
+
+impl PartTable {
+    /// Bytes of the inner tar in the n-th block.
+    pub(in crate::archive) fn bytes_of(&self, n: usize) -> usize {
+        (self.tar_bytes - n as u64 * self.block_bytes).min(self.block_bytes) as usize
+    }
+
+    /// What the cipher needs to begin at its n-th chunk.
+    pub(in crate::archive) fn nonce(&self, n: usize) -> Option<[u8; 8]> {
+        const DIGITS: usize = 16;
+        unhex(self.nonces.get(n * DIGITS..(n + 1) * DIGITS)?)?.try_into().ok()
+    }
+}
+
+/// The entries of a part, one after the other.
+pub(in crate::archive) struct Cursor<'a> {
+    lines: BufReader<GzDecoder<&'a [u8]>>,
+    line: Vec<u8>,
+    left: u64,
+}
+
+impl Iterator for Cursor<'_> {
+    type Item = io::Result<Entry>;
+
+    fn next(&mut self) -> Option<io::Result<Entry>> {
+        self.line.clear();
+        let read = (&mut self.lines).take(MAX_LINE_BYTES).read_until(b'\n', &mut self.line);
+        match read {
+            Ok(0) if self.left == 0 => None,
+            Ok(0) => {
+                // Told once: the list ends in either case.
+                self.left = 0;
+                Some(Err(io::Error::other("the index is cut short")))
+            }
+            Ok(_) => {
+                self.left = self.left.saturating_sub(1);
+                Some(serde_json::from_slice(&self.line).map_err(Into::into))
+            }
+            Err(err) => {
+                self.left = 0;
+                Some(Err(err))
+            }
+        }
+    }
+}
