@@ -7,7 +7,9 @@
 mod below;
 mod entry;
 mod extract;
+mod guard;
 mod inner;
+mod lenient;
 mod member;
 mod metadata;
 mod open;

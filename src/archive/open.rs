@@ -10,13 +10,14 @@ use tar::EntryType;
 use tokio_util::sync::CancellationToken;
 
 use super::entry::BLOCK;
+use super::guard::{self, Guard};
 use super::metadata::Metadata;
 use crate::model::{Item, member_name};
 use crate::monitor::Monitor;
 use crate::signals;
 
 /// A `backup.json` larger than this is none.
-const MAX_METADATA_BYTES: u64 = 16 * 1024 * 1024;
+const MAX_METADATA_BYTES: u64 = 4 * 1024 * 1024;
 
 /// Why a file cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -115,8 +116,8 @@ impl Archive {
         let content = Watched { file: file.take(member.size), cancel, monitor };
         let content = BufReader::with_capacity(256 * 1024, content);
         Ok(match member.name.ends_with("gz") {
-            true => Box::new(MultiGzDecoder::new(content)),
-            false => Box::new(content),
+            true => Box::new(Guard::new(MultiGzDecoder::new(content), member.size)),
+            false => Box::new(Guard::new(content, member.size)),
         })
     }
 
@@ -151,6 +152,7 @@ fn damaged(path: &Path, reason: impl Into<String>) -> OpenError {
 }
 
 fn members(path: &Path, file: &File, file_size: u64) -> Result<Vec<Member>, OpenError> {
+    guard::check_outer(file).map_err(|err| damaged(path, err.to_string()))?;
     let mut tar = tar::Archive::new(file);
     let mut members: Vec<Member> = Vec::new();
     let mut end = 0;
