@@ -1,16 +1,18 @@
 //! A folder below which files are made, and which cannot be left.
 
-use std::ffi::{CString, OsStr, OsString};
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use nix::errno::Errno;
-use nix::fcntl::{AtFlags, OFlag, open, openat};
-use nix::sys::stat::{FchmodatFlags, Mode, UtimensatFlags, fchmodat, mkdirat, utimensat};
+use nix::fcntl::{AtFlags, OFlag, OpenHow, ResolveFlag, open, openat, openat2};
+use nix::sys::stat::{
+    FchmodatFlags, Mode, SFlag, UtimensatFlags, fchmodat, fstatat, mkdirat, utimensat,
+};
 use nix::sys::time::TimeSpec;
 use nix::unistd::{Gid, Uid, UnlinkatFlags, fchownat, linkat, symlinkat, unlinkat};
 
@@ -76,8 +78,7 @@ impl Below {
         let make = || openat(parent, name, flags, Mode::S_IRUSR | Mode::S_IWUSR);
         let made = match make() {
             Err(Errno::EEXIST) => {
-                unlinkat(parent, name, UnlinkatFlags::NoRemoveDir)
-                    .context("something else is already in its place")?;
+                clear(parent, name)?;
                 make()
             }
             made => made,
@@ -88,14 +89,26 @@ impl Below {
         written
     }
 
+    /// Makes a link, which takes the place of an earlier file or link.
     pub(super) fn symlink(&mut self, path: &Path, target: &[u8]) -> anyhow::Result<()> {
         let (parent, name) = self.parent(path)?;
-        symlinkat(OsStr::from_bytes(target), parent, name).context("making the link")
+        let make = || symlinkat(OsStr::from_bytes(target), parent, name);
+        let made = match make() {
+            Err(Errno::EEXIST) => {
+                clear(parent, name)?;
+                make()
+            }
+            made => made,
+        };
+        made.context("making the link")
     }
 
     /// A file that is already there, to give it further names.
     pub(super) fn first(&mut self, path: &Path) -> anyhow::Result<First> {
-        let (parent, name) = self.parent(path)?;
+        const GONE: &str = "the file that it is a link to is not there";
+        let name = path.file_name().context(GONE)?;
+        self.find(path.parent().unwrap_or(Path::new("")), false).context(GONE)?;
+        let (parent, _) = self.parent(path)?;
         Ok(First { parent: parent.try_clone_to_owned()?, name: name.to_owned() })
     }
 
@@ -107,9 +120,23 @@ impl Below {
         stamp: &Stamp,
     ) -> anyhow::Result<()> {
         let (parent, name) = self.parent(path)?;
-        match linkat(&first.parent, first.name.as_os_str(), parent, name, AtFlags::empty()) {
+        // A link is not followed: it gets a further name itself.
+        let link = || linkat(&first.parent, first.name.as_os_str(), parent, name, AtFlags::empty());
+        let linked = match link() {
+            Err(Errno::EEXIST) if is_same((first.parent.as_fd(), &first.name), (parent, name))? => {
+                Ok(())
+            }
+            Err(Errno::EEXIST) => {
+                clear(parent, name)?;
+                link()
+            }
+            linked => linked,
+        };
+        match linked {
             Err(Errno::EXDEV) => (),
-            done => return done.context("linking the file"),
+            Err(Errno::ENOENT) => anyhow::bail!("the file that it is a link to is not there"),
+            Err(Errno::EPERM) => anyhow::bail!("what it is a link to is a folder"),
+            linked => return linked.context("linking the file"),
         }
         let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         let file = openat(&first.parent, first.name.as_os_str(), flags, Mode::empty())
@@ -123,12 +150,15 @@ impl Below {
     pub(super) fn stamp(&mut self, path: &Path, stamp: &Stamp) -> anyhow::Result<()> {
         let (parent, name) = self.parent(path)?;
         let owner = (Some(Uid::from_raw(stamp.uid)), Some(Gid::from_raw(stamp.gid)));
+        let mut mode = Mode::from_bits_truncate(stamp.mode);
         match fchownat(parent, name, owner.0, owner.1, AtFlags::AT_SYMLINK_NOFOLLOW) {
-            // Without the right to give files away they stay with whoever restores.
-            Ok(()) | Err(Errno::EPERM) if !Uid::effective().is_root() => (),
+            // Without the right to give files away they stay with whoever restores, and must not
+            // run as them for others.
+            Err(Errno::EPERM) if !Uid::effective().is_root() => {
+                mode.remove(Mode::S_ISUID | Mode::S_ISGID);
+            }
             done => done.context("setting the owner")?,
         }
-        let mode = Mode::from_bits_truncate(stamp.mode);
         if !is_symlink(parent, name)? {
             fchmodat(parent, name, mode, FchmodatFlags::FollowSymlink)
                 .context("setting the mode")?;
@@ -139,29 +169,54 @@ impl Below {
     }
 
     /// The folder that holds the last component of a path, made where it is missing.
-    fn parent<'a>(
-        &mut self,
-        path: &'a Path,
-    ) -> anyhow::Result<(std::os::fd::BorrowedFd<'_>, &'a OsStr)> {
+    fn parent<'a>(&mut self, path: &'a Path) -> anyhow::Result<(BorrowedFd<'_>, &'a OsStr)> {
         let name = path.file_name().context("it has no name")?;
-        let folder = path.parent().unwrap_or(Path::new(""));
+        let handle = self.find(path.parent().unwrap_or(Path::new("")), true)?;
+        Ok((handle, name))
+    }
+
+    /// A folder, made where it is missing and that is wanted.
+    fn find(&mut self, folder: &Path, make: bool) -> anyhow::Result<BorrowedFd<'_>> {
         if self.last.as_ref().is_none_or(|(it, _)| it != folder) {
-            let mut handle = self.top.try_clone()?;
-            for component in folder {
-                handle = enter(handle.as_fd(), component)?;
-            }
+            let handle = match self.at_once(folder) {
+                Some(handle) => handle,
+                None => self.step_by_step(folder, make)?,
+            };
             self.last = Some((folder.to_owned(), handle));
         }
-        let handle = &self.last.as_ref().expect("it was set just now").1;
-        Ok((handle.as_fd(), name))
+        Ok(self.last.as_ref().expect("it was set just now").1.as_fd())
+    }
+
+    /// A folder that is there, in one call: step by step, folders a thousand levels deep would
+    /// take a thousand calls each. None where the kernel cannot, or a step has to look closer.
+    fn at_once(&self, folder: &Path) -> Option<OwnedFd> {
+        if folder.as_os_str().is_empty() {
+            return None;
+        }
+        let how = ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_SYMLINKS;
+        openat2(&self.top, folder, OpenHow::new().flags(FOLDER).resolve(how)).ok()
+    }
+
+    fn step_by_step(&self, folder: &Path, make: bool) -> anyhow::Result<OwnedFd> {
+        let mut handle = self.top.try_clone()?;
+        for component in folder {
+            handle = enter(handle.as_fd(), component, make)?;
+        }
+        Ok(handle)
     }
 }
 
+/// Removes a file or link for what comes in its place.
+fn clear(parent: BorrowedFd<'_>, name: &OsStr) -> anyhow::Result<()> {
+    unlinkat(parent, name, UnlinkatFlags::NoRemoveDir)
+        .context("something else is already in its place")
+}
+
 /// Opens a folder in a folder, never through a link.
-fn enter(parent: std::os::fd::BorrowedFd<'_>, name: &OsStr) -> anyhow::Result<OwnedFd> {
+fn enter(parent: BorrowedFd<'_>, name: &OsStr, make: bool) -> anyhow::Result<OwnedFd> {
     match openat(parent, name, FOLDER, Mode::empty()) {
         Ok(handle) => Ok(handle),
-        Err(Errno::ENOENT) => {
+        Err(Errno::ENOENT) if make => {
             mkdirat(parent, name, Mode::S_IRWXU).context("making the folder around it")?;
             openat(parent, name, FOLDER, Mode::empty()).context("opening the folder around it")
         }
@@ -170,11 +225,20 @@ fn enter(parent: std::os::fd::BorrowedFd<'_>, name: &OsStr) -> anyhow::Result<Ow
     }
 }
 
-fn is_symlink(parent: std::os::fd::BorrowedFd<'_>, name: &OsStr) -> anyhow::Result<bool> {
-    let name = CString::new(name.as_bytes()).context("its name has a zero byte")?;
-    let status = nix::sys::stat::fstatat(parent, name.as_c_str(), AtFlags::AT_SYMLINK_NOFOLLOW)?;
-    let kind = nix::sys::stat::SFlag::from_bits_truncate(status.st_mode);
-    Ok(kind & nix::sys::stat::SFlag::S_IFMT == nix::sys::stat::SFlag::S_IFLNK)
+fn is_symlink(parent: BorrowedFd<'_>, name: &OsStr) -> anyhow::Result<bool> {
+    let status = fstatat(parent, name, AtFlags::AT_SYMLINK_NOFOLLOW)?;
+    let kind = SFlag::from_bits_truncate(status.st_mode);
+    Ok(kind & SFlag::S_IFMT == SFlag::S_IFLNK)
+}
+
+/// Whether two names are of one file. Where the first is nowhere, they are not.
+fn is_same(one: (BorrowedFd<'_>, &OsStr), other: (BorrowedFd<'_>, &OsStr)) -> anyhow::Result<bool> {
+    let one = match fstatat(one.0, one.1, AtFlags::AT_SYMLINK_NOFOLLOW) {
+        Err(Errno::ENOENT) => anyhow::bail!("the file that it is a link to is not there"),
+        status => status?,
+    };
+    let other = fstatat(other.0, other.1, AtFlags::AT_SYMLINK_NOFOLLOW)?;
+    Ok((one.st_dev, one.st_ino) == (other.st_dev, other.st_ino))
 }
 
 fn copy_with_holes(content: &mut dyn Read, mut file: File, piece: &mut [u8]) -> anyhow::Result<()> {

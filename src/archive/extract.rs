@@ -4,8 +4,8 @@
 //! link: neither `..` nor a link in the archive leads anywhere else. What an entry may be is
 //! decided here; how it gets onto the disk is in [`super::below`].
 
-use std::collections::HashSet;
-use std::io::Read;
+use std::collections::{HashMap, HashSet};
+use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -13,6 +13,7 @@ use tar::EntryType;
 use tokio_util::sync::CancellationToken;
 
 use super::below::{Below, Stamp};
+use super::guard::Unfit;
 use super::open::{Archive, Member};
 use crate::monitor::Monitor;
 use crate::signals;
@@ -29,6 +30,13 @@ pub struct Target {
 
 /// The name of a tree's root in its staging folder.
 pub const ROOT: &str = "root";
+
+/// The longest path that Linux takes, and the longest name in one.
+const MAX_PATH_BYTES: usize = 4096;
+const MAX_NAME_BYTES: usize = 255;
+
+/// Nobody reads more, and each takes memory.
+const MAX_WARNINGS: usize = 1000;
 
 /// What an extraction did.
 #[derive(Debug, Default)]
@@ -55,7 +63,8 @@ pub fn extract(
         belows: targets.iter().map(|it| Below::open(&it.staging)).collect::<Result<_, _>>()?,
         targets,
         done: Extracted::default(),
-        folders: Vec::new(),
+        folders: HashMap::new(),
+        n_untold: 0,
         unplaced: HashSet::new(),
         cancel,
         monitor,
@@ -72,7 +81,9 @@ struct Extractor<'a> {
     targets: &'a [Target],
     done: Extracted,
     /// Folders get their times and modes last, when nothing in them changes any more.
-    folders: Vec<(usize, PathBuf, Stamp)>,
+    folders: HashMap<(usize, PathBuf), Stamp>,
+    /// Warnings beyond those that are kept.
+    n_untold: u64,
     /// The first components of names that no target takes.
     unplaced: HashSet<String>,
     cancel: &'a CancellationToken,
@@ -87,7 +98,12 @@ impl Extractor<'_> {
         let mut tar = tar::Archive::new(archive.read(member, part, self.cancel, self.monitor)?);
         for entry in tar.entries()? {
             signals::check(self.cancel)?;
-            let mut entry = entry.with_context(|| format!("reading {}", member.name))?;
+            let mut entry = match entry {
+                Err(err) if err.kind() == ErrorKind::InvalidData => {
+                    return Err(archive.damaged(format!("{}: {err}", member.name)).into());
+                }
+                entry => entry.with_context(|| format!("reading {}", member.name))?,
+            };
             let name = entry.path_bytes().into_owned();
             let naming = || format!("{} of {}", String::from_utf8_lossy(&name), member.name);
             match self.entry(&mut entry) {
@@ -109,7 +125,11 @@ impl Extractor<'_> {
             self.unplaced(&name);
             return Ok(());
         };
-        let stamp = stamp(entry)?;
+        let (stamp, is_whole) = stamp(entry)?;
+        if !is_whole {
+            let what = "has a line break in its name, which may be cut off there";
+            self.warn(format!("{} {what}", name.display()));
+        }
         let below = &mut self.belows[n];
         let kind = entry.header().entry_type();
         // The root takes the place of a mount: a link there would lead anywhere.
@@ -119,14 +139,14 @@ impl Extractor<'_> {
         match kind {
             EntryType::Directory => {
                 below.folder(&path)?;
-                self.folders.push((n, path, stamp));
+                self.folders.insert((n, path), stamp);
             }
             EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => {
                 below.file(&path, entry)?;
                 below.stamp(&path, &stamp)?;
             }
             EntryType::Symlink => {
-                let target = entry.link_name_bytes().context("a link without a target")?;
+                let target = entry.link_name_bytes().ok_or(Unfit("a link without a target"))?;
                 below.symlink(&path, &target)?;
                 below.stamp(&path, &stamp)?;
             }
@@ -138,10 +158,17 @@ impl Extractor<'_> {
                     _ => "thing of an unknown kind",
                 };
                 let what = format!("{} is a {kind} and was not restored", name.display());
-                self.done.warnings.push(what);
+                self.warn(what);
             }
         }
         Ok(())
+    }
+
+    fn warn(&mut self, what: String) {
+        match self.done.warnings.len() < MAX_WARNINGS {
+            true => self.done.warnings.push(what),
+            false => self.n_untold += 1,
+        }
     }
 
     fn hard_link<R: Read>(
@@ -151,11 +178,11 @@ impl Extractor<'_> {
         entry: &tar::Entry<'_, R>,
         stamp: &Stamp,
     ) -> anyhow::Result<()> {
-        let first = entry.link_name_bytes().context("a hard link without a target")?;
+        let first = entry.link_name_bytes().ok_or(Unfit("a hard link without a target"))?;
         let name = entry_name(&first)?;
         let Some((other, first)) = self.route(&name) else {
             let what = format!("{}: linked to {}", path.display(), name.display());
-            self.done.warnings.push(format!("{what}, which has no place here; not restored"));
+            self.warn(format!("{what}, which has no place here; not restored"));
             return Ok(());
         };
         // Two mounts of one part may have had a file in common.
@@ -182,36 +209,51 @@ impl Extractor<'_> {
             ["addon.json", "homeassistant.json", "image.tar", "apparmor.txt", ""];
         let Some(first) = name.components().next() else { return };
         let first = first.as_os_str().to_string_lossy().into_owned();
-        if !NOT_OURS.contains(&first.as_str()) && self.unplaced.insert(first.clone()) {
-            let what = format!("{first}: no container has a mount for it; not restored");
-            self.done.warnings.push(what);
+        if NOT_OURS.contains(&first.as_str()) || self.unplaced.contains(&first) {
+            return;
         }
+        if self.unplaced.len() < MAX_WARNINGS {
+            self.unplaced.insert(first.clone());
+        }
+        self.warn(format!("{first}: no container has a mount for it; not restored"));
     }
 
     fn finish(mut self) -> anyhow::Result<Extracted> {
         // Deepest first: setting a child changes nothing in its parent, but a parent without
         // write permission could not be entered any more.
-        for (n, path, stamp) in self.folders.iter().rev() {
+        let mut folders: Vec<_> = std::mem::take(&mut self.folders).into_iter().collect();
+        folders.sort_unstable_by(|(one, _), (other, _)| other.cmp(one));
+        for ((n, path), stamp) in &folders {
             self.belows[*n]
                 .stamp(path, stamp)
                 .with_context(|| format!("setting the attributes of {}", path.display()))?;
+        }
+        if self.n_untold > 0 {
+            self.done.warnings.push(format!("and {} more of the like", self.n_untold));
         }
         Ok(self.done)
     }
 }
 
-/// An entry that no sound backup has.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub(super) struct Unfit(&'static str);
-
-/// A name as components, without `./`.
+/// A name as components, without `./`; that of the root has none.
 pub(super) fn entry_name(bytes: &[u8]) -> Result<PathBuf, Unfit> {
     use std::os::unix::ffi::OsStrExt;
     use std::path::Component;
+    if bytes.is_empty() {
+        return Err(Unfit("it has no name"));
+    }
+    if bytes.contains(&0) {
+        return Err(Unfit("its name has a zero byte"));
+    }
+    if bytes.len() > MAX_PATH_BYTES {
+        return Err(Unfit("its name is longer than any path can be"));
+    }
     let mut name = PathBuf::new();
     for component in Path::new(std::ffi::OsStr::from_bytes(bytes)).components() {
         match component {
+            Component::Normal(part) if part.len() > MAX_NAME_BYTES => {
+                return Err(Unfit("a part of its name is longer than any name can be"));
+            }
             Component::Normal(part) => name.push(part),
             Component::CurDir => (),
             Component::RootDir | Component::ParentDir | Component::Prefix(_) => {
@@ -222,27 +264,48 @@ pub(super) fn entry_name(bytes: &[u8]) -> Result<PathBuf, Unfit> {
     Ok(name)
 }
 
-fn stamp<R: Read>(entry: &mut tar::Entry<'_, R>) -> anyhow::Result<Stamp> {
+/// Attributes of an entry, and whether all its records can be read: the `tar` crate takes a line
+/// break in one for its end.
+fn stamp<R: Read>(entry: &mut tar::Entry<'_, R>) -> anyhow::Result<(Stamp, bool)> {
     let mut mtime = (i64::try_from(entry.header().mtime()?).unwrap_or(0), 0);
+    let mut is_whole = true;
     if let Some(records) = entry.pax_extensions()? {
-        for record in records.flatten() {
+        for record in records {
+            let Ok(record) = record else {
+                is_whole = false;
+                continue;
+            };
             if let (Ok("mtime"), Ok(value)) = (record.key(), record.value()) {
-                mtime = parse_mtime(value).context("its time is not a number")?;
+                mtime = parse_mtime(value).ok_or(Unfit("its time is not a number"))?;
             }
         }
     }
     let header = entry.header();
-    Ok(Stamp {
+    let stamp = Stamp {
         mode: header.mode()? & 0o7777,
-        uid: u32::try_from(header.uid()?).context("its owner is out of range")?,
-        gid: u32::try_from(header.gid()?).context("its group is out of range")?,
+        uid: number(header.uid()?).ok_or(Unfit("its owner is out of range"))?,
+        gid: number(header.gid()?).ok_or(Unfit("its group is out of range"))?,
         mtime,
-    })
+    };
+    Ok((stamp, is_whole))
+}
+
+/// The number of a user or group. The last one stands for "leave it as it is".
+fn number(id: u64) -> Option<u32> {
+    u32::try_from(id).ok().filter(|it| *it != u32::MAX)
 }
 
 /// Reads `-1.25` as -2 s and 750,000,000 ns. A float would lose the last digits.
 fn parse_mtime(text: &str) -> Option<(i64, i64)> {
+    if text.contains(['e', 'E']) {
+        // So Python writes what is very near to 1970.
+        let time: f64 = text.parse().ok()?;
+        return Some((time.floor() as i64, ((time - time.floor()) * 1e9) as i64));
+    }
     let (seconds, fraction) = text.split_once('.').unwrap_or((text, ""));
+    if !fraction.bytes().all(|it| it.is_ascii_digit()) {
+        return None;
+    }
     let negative = seconds.starts_with('-');
     let seconds: i64 = seconds.parse().ok()?;
     let digits: String = fraction.chars().take(9).collect();
@@ -251,7 +314,7 @@ fn parse_mtime(text: &str) -> Option<(i64, i64)> {
         digits => format!("{digits:0<9}").parse().ok()?,
     };
     Some(match (negative, nanoseconds) {
-        (true, 1..) => (seconds - 1, 1_000_000_000 - nanoseconds),
+        (true, 1..) => (seconds.checked_sub(1)?, 1_000_000_000 - nanoseconds),
         _ => (seconds, nanoseconds),
     })
 }
@@ -268,14 +331,23 @@ mod tests {
         check("5.0000000079", Some((5, 7)));
         check("-1.25", Some((-2, 750_000_000)));
         check("-0.5", Some((-1, 500_000_000)));
-        check("x", None);
+        check("1e-09", Some((0, 1)));
+        for bad in ["x", "", "1.-5", "1.+5", "-9223372036854775808.5", "1e", "9223372036854775808"]
+        {
+            check(bad, None);
+        }
     }
 
     #[test]
     fn names_that_lead_out_are_refused() {
-        for bad in ["../x", "a/../../x", "/etc/passwd", "data/.."] {
+        let long = "n".repeat(256);
+        let deep = "d/".repeat(100_000);
+        for bad in ["../x", "a/../../x", "/etc/passwd", "data/..", "", "a\0b", &long, &deep] {
             assert!(entry_name(bad.as_bytes()).is_err(), "{bad}");
         }
+        assert!(entry_name(&[b'd', b'/'].repeat(2048)).is_ok());
+        assert!(entry_name(&[b'n'; 255]).is_ok());
+        assert_eq!(entry_name(b".").expect("the root"), Path::new(""));
         assert_eq!(entry_name(b"./data//x/.").expect("sound"), Path::new("data/x"));
     }
 }

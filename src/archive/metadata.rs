@@ -1,13 +1,29 @@
 //! `backup.json`: strict in what is written, lenient in what is read.
 
-use std::collections::BTreeMap;
-
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use sha1::{Digest, Sha1};
 
+use super::lenient;
 use crate::model::{Contents, Item, Manifest, Part, PartKind, PartRecord, Tree, TreeRecord};
+
+/// Keys that are read; what else a file has is passed over. Those of [`Metadata`].
+const KEYS: [&str; 13] = [
+    "slug",
+    "version",
+    "name",
+    "date",
+    "type",
+    "compressed",
+    "protected",
+    "homeassistant",
+    "folders",
+    "addons",
+    "repositories",
+    "extra",
+    "hearthkeep",
+];
 
 /// The keys of `backup.json` (home-assistant/supervisor, `supervisor/backups/validate.py`).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -15,7 +31,7 @@ pub struct Metadata {
     /// Eight hexadecimal digits, see [`slug`].
     pub slug: String,
     /// The layout: 2 today, 1 where it is absent.
-    #[serde(default = "layout_without_key")]
+    #[serde(default = "layout_without_key", deserialize_with = "lenient::whole_number")]
     pub version: u32,
     /// What a person called it.
     pub name: String,
@@ -25,7 +41,7 @@ pub struct Metadata {
     #[serde(rename = "type")]
     pub extent: String,
     /// Whether the inner tars are compressed.
-    #[serde(default = "yes")]
+    #[serde(default = "yes", deserialize_with = "lenient::truth")]
     pub compressed: bool,
     /// Whether the inner tars are encrypted. Old files have a string here.
     #[serde(default, deserialize_with = "lenient_bool")]
@@ -34,13 +50,13 @@ pub struct Metadata {
     #[serde(default, deserialize_with = "lenient_home_assistant")]
     pub homeassistant: Option<HomeAssistantRecord>,
     /// The folders in the file.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::list")]
     pub folders: Vec<String>,
     /// The add-ons in the file.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::list")]
     pub addons: Vec<AddonRecord>,
     /// Where the add-ons come from.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::list")]
     pub repositories: Vec<String>,
     /// Free data of whoever asked for the backup.
     #[serde(default)]
@@ -54,9 +70,10 @@ pub struct Metadata {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct HomeAssistantRecord {
     /// The version that wrote the data.
+    #[serde(deserialize_with = "lenient::text")]
     pub version: String,
     /// Whether the database was left out.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::truth")]
     pub exclude_database: bool,
 }
 
@@ -68,9 +85,10 @@ pub struct AddonRecord {
     /// Its readable name.
     pub name: String,
     /// Its version.
+    #[serde(deserialize_with = "lenient::text")]
     pub version: String,
     /// Size in MiB; for people only.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::size")]
     pub size: f64,
 }
 
@@ -131,8 +149,7 @@ impl Metadata {
     /// Reads `backup.json`. Keys that nobody knows are passed over, of keys that stand twice the
     /// last one counts: both occur in the wild.
     pub fn parse(text: &str) -> Result<Metadata, serde_json::Error> {
-        let keys: BTreeMap<String, Value> = serde_json::from_str(text)?;
-        serde_json::from_value(Value::Object(keys.into_iter().collect()))
+        lenient::object(text, &KEYS).and_then(serde_json::from_value).map_err(lenient::brief)
     }
 
     /// The items that the file says it holds.
@@ -226,7 +243,7 @@ fn lenient_home_assistant<'de, D: Deserializer<'de>>(
 ) -> Result<Option<HomeAssistantRecord>, D::Error> {
     let value = Value::deserialize(deserializer)?;
     match value.get("version") {
-        Some(Value::String(_)) => {
+        Some(Value::String(_) | Value::Number(_)) => {
             serde_json::from_value(value).map(Some).map_err(serde::de::Error::custom)
         }
         _ => Ok(None),
@@ -272,6 +289,55 @@ mod tests {
         check(r#","homeassistant":{"version":"1","ssl":true}"#, |it| it.homeassistant.is_some());
         check(r#","folders":["homeassistant"]"#, |it| it.items() == [Item::HomeAssistant]);
         check(r#","docker":{},"crypto":null"#, |it| it.items().is_empty());
+        check(r#","version":"2","compressed":"no""#, |it| it.version == 2 && !it.compressed);
+        check(r#","docker":{"a":1},"docker":[],"docker":{"a":1,"a":2}"#, |it| it.version == 1);
+        check(
+            r#","homeassistant":{"version":"0","size":"1.5","version":"1","version":"2"}"#,
+            |it| it.contents().homeassistant_version.as_deref() == Some("2"),
+        );
+        check(r#","homeassistant":{"version":1.5,"exclude_database":1}"#, |it| {
+            it.contents().homeassistant_version.as_deref() == Some("1.5")
+                && it.contents().exclude_database
+        });
+        for nothing in ["{\"version\":null}", "\"\"", "false", "[]", "0"] {
+            check(&format!(",\"homeassistant\":{nothing}"), |it| it.homeassistant.is_none());
+        }
+        check(r#","folders":null,"addons":null,"repositories":null"#, |it| it.items().is_empty());
+        let addon =
+            r#""addons":[{"slug":"s","slug":"a_b","name":"n","version":1,"size":"0.5","x":[]}]"#;
+        check(&format!(",{addon}"), |it| it.addons[0].slug == "a_b" && it.addons[0].size == 0.5);
+        check(r#","addons":[{"slug":"s","name":"n","version":"1","size":null}]"#, |it| {
+            it.addons[0].size == 0.0
+        });
+    }
+
+    #[test]
+    fn refuses_what_the_supervisor_refuses() {
+        let least = r#"{"slug":"a","name":"n","date":"2020-01-01","type":"full""#;
+        for rest in [
+            r#","folders":"share""#,
+            r#","folders":[1]"#,
+            r#","addons":{}"#,
+            r#","addons":["a"]"#,
+            r#","addons":[{"slug":"s"}]"#,
+            r#","version":"x""#,
+            r#","version":-1"#,
+            r#","slug":null"#,
+        ] {
+            let text = format!("{least}{rest}}}");
+            assert!(Metadata::parse(&text).is_err(), "{text}");
+        }
         assert!(Metadata::parse(r#"{"slug":"a"}"#).is_err());
+    }
+
+    #[test]
+    fn every_key_that_is_written_is_read() {
+        let mut metadata = Metadata::new("n", Timestamp::UNIX_EPOCH, &[], true);
+        let record = HomeAssistantRecord { version: "1".to_owned(), exclude_database: true };
+        metadata.homeassistant = Some(record);
+        let text = serde_json::to_string(&metadata).expect("JSON");
+        let Ok(Value::Object(written)) = serde_json::from_str(&text) else { panic!("{text}") };
+        assert_eq!(written.len(), KEYS.len());
+        assert_eq!(Metadata::parse(&text).expect("ours"), metadata);
     }
 }

@@ -13,11 +13,13 @@ mod entry;
 mod extract;
 #[cfg(test)]
 mod flips;
+mod guard;
 #[cfg(feature = "isal")]
 mod igzip;
 mod index;
 mod inflate;
 mod inner;
+mod lenient;
 mod member;
 mod metadata;
 mod open;

@@ -1,5 +1,6 @@
 //! Opening a file: its metadata and where its members lie.
 
+use std::io::Seek;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -7,13 +8,14 @@ use anyhow::Context;
 use tar::EntryType;
 
 use super::entry::BLOCK;
+use super::guard;
 use super::metadata::Metadata;
 use super::secure::Opener;
 use super::source::{Source, Window};
 use crate::model::{Item, member_name};
 
 /// A `backup.json` larger than this is none.
-const MAX_METADATA_BYTES: u64 = 16 * 1024 * 1024;
+const MAX_METADATA_BYTES: u64 = 4 * 1024 * 1024;
 
 /// Why a file cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -126,7 +128,10 @@ fn damaged(path: &Path, reason: impl Into<String>) -> OpenError {
 
 fn members(path: &Path, source: &Source) -> Result<Vec<Member>, OpenError> {
     let file_size = source.size();
-    let mut tar = tar::Archive::new(Window::new(source.clone()));
+    let mut heads = Window::new(source.clone());
+    guard::check_outer(&mut heads).map_err(|err| damaged(path, err.to_string()))?;
+    heads.rewind().context("reading the outer tar")?;
+    let mut tar = tar::Archive::new(heads);
     let mut members: Vec<Member> = Vec::new();
     let mut end = 0;
     for entry in tar.entries_with_seek().context("reading the outer tar")? {

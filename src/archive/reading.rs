@@ -12,6 +12,7 @@ use anyhow::Context;
 use tokio_util::sync::CancellationToken;
 
 use super::ahead::Ahead;
+use super::guard::Guard;
 use super::index::{INDEX, Index, PartTable};
 use super::inflate::{OldGzip, Parallel, gunzip};
 use super::open::{Archive, Member};
@@ -60,6 +61,7 @@ impl Archive {
             None if is_old => Box::new(Ahead::new("inflating", OldGzip::new(plain)?)?),
             None => Box::new(Ahead::new("inflating", gunzip(plain))?),
         };
+        let tar = Guard::new(tar, member.size);
         Ok(Box::new(Watched { tar, read, told: 0, cancel, monitor }))
     }
 
@@ -91,7 +93,7 @@ impl Archive {
 
 /// An inner tar whose reading is watched and can be stopped.
 struct Watched<'a> {
-    tar: Box<dyn Read>,
+    tar: Guard<Box<dyn Read>>,
     /// Bytes of the file so far, and how many of them were told.
     read: Arc<AtomicU64>,
     told: u64,
