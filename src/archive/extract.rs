@@ -13,7 +13,9 @@ use tar::EntryType;
 use tokio_util::sync::CancellationToken;
 
 use super::below::{Below, Stamp};
-use super::guard::Unfit;
+use super::entry::BLOCK;
+use super::guard::{Guard, Unfit};
+use super::index::Entry;
 use super::open::{Archive, Member};
 use crate::monitor::Monitor;
 use crate::signals;
@@ -59,26 +61,54 @@ pub fn extract(
     cancel: &CancellationToken,
     monitor: &dyn Monitor,
 ) -> anyhow::Result<Extracted> {
-    let mut extractor = Extractor {
-        belows: targets.iter().map(|it| Below::open(&it.staging)).collect::<Result<_, _>>()?,
-        targets,
-        done: Extracted::default(),
-        folders: HashMap::new(),
-        n_untold: 0,
-        unplaced: HashSet::new(),
-        cancel,
-        monitor,
-    };
-    let extracted = extractor.run(archive, member);
-    // Below a reader the reason of its error is lost, so that it is told here.
-    signals::check(cancel)?;
-    extracted?;
-    extractor.finish()
+    // Without an index, or with one that is damaged, it only takes longer.
+    let index = archive.index().ok().flatten();
+    let part = index.as_ref().and_then(|it| it.part(&member.name));
+    let tar = archive.read(member, part, cancel, monitor)?;
+    Extractor::new(targets, Path::new(ROOT), cancel)?.run(archive, member, tar, None)
+}
+
+/// Entries of a part that are taken out alone.
+pub(super) struct Wanted<'a> {
+    /// An existing folder of ours.
+    pub(super) folder: &'a Path,
+    /// The path in it that takes the place of the part's root.
+    pub(super) root: PathBuf,
+    /// In the order of the tar.
+    pub(super) entries: Vec<&'a Entry>,
+}
+
+/// Extracts single entries of a member, reading little else where there is an index.
+pub(super) fn extract_wanted(
+    archive: &Archive,
+    member: &Member,
+    wanted: &Wanted<'_>,
+    cancel: &CancellationToken,
+    monitor: &dyn Monitor,
+) -> anyhow::Result<Extracted> {
+    let target = Target { prefix: String::new(), staging: wanted.folder.to_owned() };
+    let extractor = Extractor::new(std::slice::from_ref(&target), &wanted.root, cancel)?;
+    let index = archive.index().ok().flatten();
+    match index.as_ref().and_then(|it| it.part(&member.name)) {
+        Some(part) => {
+            let all = |it: &&Entry| it.at..it.at + it.head + it.size.next_multiple_of(BLOCK);
+            let picked =
+                archive.picked(member, part.clone(), wanted.entries.iter().map(all), cancel)?;
+            extractor.run(archive, member, Guard::new(picked, member.size), None)
+        }
+        None => {
+            let places = wanted.entries.iter().map(|it| it.at).collect();
+            let tar = archive.read(member, None, cancel, monitor)?;
+            extractor.run(archive, member, tar, Some(places))
+        }
+    }
 }
 
 struct Extractor<'a> {
     belows: Vec<Below>,
     targets: &'a [Target],
+    /// What the root of each target is called in its folder.
+    root: &'a Path,
     done: Extracted,
     /// Folders get their times and modes last, when nothing in them changes any more.
     folders: HashMap<(usize, PathBuf), Stamp>,
@@ -87,15 +117,49 @@ struct Extractor<'a> {
     /// The first components of names that no target takes.
     unplaced: HashSet<String>,
     cancel: &'a CancellationToken,
-    monitor: &'a dyn Monitor,
 }
 
-impl Extractor<'_> {
-    fn run(&mut self, archive: &Archive, member: &Member) -> anyhow::Result<()> {
-        // Without an index, or with one that is damaged, it only takes longer.
-        let index = archive.index().ok().flatten();
-        let part = index.as_ref().and_then(|it| it.part(&member.name));
-        let mut tar = tar::Archive::new(archive.read(member, part, self.cancel, self.monitor)?);
+impl<'a> Extractor<'a> {
+    fn new(
+        targets: &'a [Target],
+        root: &'a Path,
+        cancel: &'a CancellationToken,
+    ) -> anyhow::Result<Extractor<'a>> {
+        Ok(Extractor {
+            belows: targets.iter().map(|it| Below::open(&it.staging)).collect::<Result<_, _>>()?,
+            targets,
+            root,
+            done: Extracted::default(),
+            folders: HashMap::new(),
+            n_untold: 0,
+            unplaced: HashSet::new(),
+            cancel,
+        })
+    }
+
+    /// Extracts what stands in a tar; where `places` are told, only what stands there.
+    fn run(
+        mut self,
+        archive: &Archive,
+        member: &Member,
+        tar: impl Read,
+        places: Option<HashSet<u64>>,
+    ) -> anyhow::Result<Extracted> {
+        let extracted = self.entries(archive, member, tar, places);
+        // Below a reader the reason of its error is lost, so that it is told here.
+        signals::check(self.cancel)?;
+        extracted?;
+        self.finish()
+    }
+
+    fn entries(
+        &mut self,
+        archive: &Archive,
+        member: &Member,
+        tar: impl Read,
+        places: Option<HashSet<u64>>,
+    ) -> anyhow::Result<()> {
+        let mut tar = tar::Archive::new(tar);
         for entry in tar.entries()? {
             signals::check(self.cancel)?;
             let mut entry = match entry {
@@ -104,6 +168,9 @@ impl Extractor<'_> {
                 }
                 entry => entry.with_context(|| format!("reading {}", member.name))?,
             };
+            if places.as_ref().is_some_and(|it| !it.contains(&entry.raw_header_position())) {
+                continue;
+            }
             let name = entry.path_bytes().into_owned();
             let naming = || format!("{} of {}", String::from_utf8_lossy(&name), member.name);
             match self.entry(&mut entry) {
@@ -133,7 +200,7 @@ impl Extractor<'_> {
         let below = &mut self.belows[n];
         let kind = entry.header().entry_type();
         // The root takes the place of a mount: a link there would lead anywhere.
-        if path == Path::new(ROOT) && matches!(kind, EntryType::Symlink | EntryType::Link) {
+        if path == self.root && matches!(kind, EntryType::Symlink | EntryType::Link) {
             return Err(Unfit("a link in place of a mount").into());
         }
         match kind {
@@ -199,8 +266,8 @@ impl Extractor<'_> {
         });
         let (_, n, rest) = fitting.max_by_key(|(length, ..)| *length)?;
         // Joining an empty rest would add a slash, which makes a folder of a file.
-        let root = Path::new(ROOT);
-        Some((n, if rest.as_os_str().is_empty() { root.to_owned() } else { root.join(rest) }))
+        let is_root = rest.as_os_str().is_empty();
+        Some((n, if is_root { self.root.to_owned() } else { self.root.join(rest) }))
     }
 
     fn unplaced(&mut self, name: &Path) {
@@ -266,7 +333,7 @@ pub(super) fn entry_name(bytes: &[u8]) -> Result<PathBuf, Unfit> {
 
 /// Attributes of an entry, and whether all its records can be read: the `tar` crate takes a line
 /// break in one for its end.
-fn stamp<R: Read>(entry: &mut tar::Entry<'_, R>) -> anyhow::Result<(Stamp, bool)> {
+pub(super) fn stamp<R: Read>(entry: &mut tar::Entry<'_, R>) -> anyhow::Result<(Stamp, bool)> {
     let mut mtime = (i64::try_from(entry.header().mtime()?).unwrap_or(0), 0);
     let mut is_whole = true;
     if let Some(records) = entry.pax_extensions()? {

@@ -9,8 +9,10 @@ mod below;
 mod blocks;
 mod contents;
 mod deflate;
+mod diff;
 mod entry;
 mod extract;
+mod files;
 #[cfg(test)]
 mod flips;
 mod guard;
@@ -33,7 +35,10 @@ mod verify;
 mod write;
 
 pub use deflate::Level;
+pub use diff::{Changed, Difference, Listing, PartDifference, Versions};
 pub use extract::{Extracted, ROOT, Target, extract};
+pub use files::{NoSuchFile, Place, cat, entries, take_out};
+pub use index::{Entry, Hash, Kind, Name};
 pub use inner::Again;
 pub use metadata::{AddonRecord, HomeAssistantRecord, Metadata, slug};
 pub use open::{Archive, Member, OpenError};

@@ -24,12 +24,11 @@ mod stream;
 mod tests;
 
 pub(super) use blocks::BLOCK;
-pub(super) use broken::Broken;
 pub(super) use chunks::{CHUNK, SEALED_CHUNK};
 pub(super) use decrypt::{Decrypt, Place};
 pub(super) use envelope::Envelope;
 pub(super) use opener::Opener;
-pub(super) use seal::{Seal, Sealed};
+pub(super) use seal::Seal;
 pub(super) use sealer::Sealer;
 
 /// How a backup is encrypted.

@@ -6,7 +6,9 @@ mod whole;
 
 use std::io::{self, Read};
 
-use super::{Broken, Envelope, Format, Opener, Place, Seal, Sealed, Sealer};
+use super::broken::Broken;
+use super::seal::Sealed;
+use super::{Envelope, Format, Opener, Place, Seal, Sealer};
 use crate::secret::Secret;
 
 const MIB: usize = 1024 * 1024;

@@ -1,0 +1,237 @@
+//! Single files of a backup: listed, read, taken out.
+
+use std::collections::HashMap;
+use std::fs;
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail, ensure};
+use tokio_util::sync::CancellationToken;
+
+use super::extract::{Extracted, Wanted, entry_name, extract_wanted, stamp};
+use super::index::{Entry, Kind, Name};
+use super::open::{Archive, Member};
+use crate::model::Item;
+use crate::monitor::Monitor;
+
+/// Nothing in the backup goes by that path.
+#[derive(Debug, thiserror::Error)]
+#[error("{wanted} is not in {archive}; `hearthkeep ls` shows what is", archive = archive.display())]
+pub struct NoSuchFile {
+    /// As it was asked for.
+    pub wanted: String,
+    /// The file of the backup.
+    pub archive: PathBuf,
+}
+
+/// A path in a backup: an item, and a path in the item's part; empty for all of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// The item.
+    pub item: Item,
+    /// The path in its inner tar.
+    pub path: PathBuf,
+}
+
+impl Place {
+    /// All of an item.
+    pub fn all(item: Item) -> Place {
+        Place { item, path: PathBuf::new() }
+    }
+
+    /// Whether an entry of the item is at or below it.
+    pub fn holds(&self, entry: &Entry) -> bool {
+        normal(&entry.path).starts_with(&self.path)
+    }
+}
+
+impl Archive {
+    /// Reads `homeassistant/data/configuration.yaml` as a place.
+    ///
+    /// # Errors
+    /// [`NoSuchFile`] where no item of the backup stands before the path.
+    pub fn place(&self, wanted: &str) -> Result<Place, NoSuchFile> {
+        let path = Path::new(wanted.trim_start_matches("./"));
+        let in_item = |item: Item| {
+            let rest = path.strip_prefix(item.to_string()).ok()?.to_owned();
+            Some(Place { item, path: rest })
+        };
+        let mut places: Vec<Place> =
+            self.metadata.items().into_iter().filter_map(in_item).collect();
+        // Where one item's name begins with another's, the longer one is meant.
+        places.sort_by_key(|it| it.item.to_string().len());
+        places.pop().ok_or_else(|| self.no_such_file(wanted))
+    }
+
+    fn no_such_file(&self, wanted: &str) -> NoSuchFile {
+        NoSuchFile { wanted: wanted.to_owned(), archive: self.path.clone() }
+    }
+
+    fn part(&self, item: &Item) -> anyhow::Result<&Member> {
+        Ok(self.member_of(item).ok_or_else(|| self.damaged(format!("{item} is missing")))?)
+    }
+}
+
+/// The entries of an item, in the order of its tar; of a name that stands twice the last one counts.
+/// By the index where there is one; else the part is read to its end, and `hashes` says whether
+/// files are hashed on the way.
+pub fn entries(
+    archive: &Archive,
+    item: &Item,
+    hashes: bool,
+    cancel: &CancellationToken,
+    monitor: &dyn Monitor,
+) -> anyhow::Result<Vec<Entry>> {
+    archive.check_unlocked()?;
+    let member = archive.part(item)?;
+    let index = archive.index().ok().flatten();
+    let all = match index.as_ref().and_then(|it| it.entries(&member.name)) {
+        Some(told) => told.collect::<io::Result<Vec<Entry>>>().context("reading the index")?,
+        None => streamed(archive, member, hashes, cancel, monitor)?,
+    };
+    let last: HashMap<&Name, u64> = all.iter().map(|it| (&it.path, it.at)).collect();
+    let counts: Vec<bool> = all.iter().map(|it| last[&it.path] == it.at).collect();
+    Ok(all.into_iter().zip(counts).filter(|(_, counts)| *counts).map(|(it, _)| it).collect())
+}
+
+fn streamed(
+    archive: &Archive,
+    member: &Member,
+    hashes: bool,
+    cancel: &CancellationToken,
+    monitor: &dyn Monitor,
+) -> anyhow::Result<Vec<Entry>> {
+    let mut all = Vec::new();
+    let mut tar = tar::Archive::new(archive.read(member, None, cancel, monitor)?);
+    for entry in tar.entries()? {
+        let mut entry = entry.with_context(|| format!("reading {}", member.name))?;
+        let kind = match entry.header().entry_type() {
+            it if it.is_dir() => Kind::Folder,
+            it if it.is_symlink() => Kind::Symlink,
+            it if it.is_hard_link() => Kind::Hardlink,
+            it if it.is_file() || it.is_contiguous() || it.is_gnu_sparse() => Kind::File,
+            // Nothing of it could be taken out.
+            _ => continue,
+        };
+        let (stamp, _) = stamp(&mut entry)?;
+        let name = entry_name(&entry.path_bytes())
+            .with_context(|| String::from_utf8_lossy(&entry.path_bytes()).into_owned())?;
+        let mut hasher = blake3::Hasher::new();
+        if hashes && kind == Kind::File {
+            io::copy(&mut entry, &mut hasher)?;
+        }
+        all.push(Entry {
+            path: Name::new(name.as_os_str().as_encoded_bytes()),
+            kind,
+            at: entry.raw_header_position(),
+            head: entry.raw_file_position() - entry.raw_header_position(),
+            size: entry.size(),
+            mode: stamp.mode,
+            uid: stamp.uid.into(),
+            gid: stamp.gid.into(),
+            mtime: stamp.mtime,
+            target: entry.link_name_bytes().map(|it| Name::new(&it)),
+            hash: (hashes && kind == Kind::File).then(|| hasher.finalize().into()),
+        });
+    }
+    Ok(all)
+}
+
+/// Writes the content of a file.
+///
+/// # Errors
+/// [`NoSuchFile`]; and for what has no content, which says what it is.
+pub fn cat(
+    archive: &Archive,
+    wanted: &str,
+    out: &mut dyn Write,
+    cancel: &CancellationToken,
+    monitor: &dyn Monitor,
+) -> anyhow::Result<()> {
+    let place = archive.place(wanted)?;
+    let all = entries(archive, &place.item, false, cancel, monitor)?;
+    let find = |path: &[u8]| all.iter().find(|it| normal(&it.path) == Path::new(&*lossless(path)));
+    let mut entry = find(place.path.as_os_str().as_encoded_bytes())
+        .ok_or_else(|| archive.no_such_file(wanted))?;
+    if let (Kind::Hardlink, Some(first)) = (entry.kind, &entry.target) {
+        entry = find(first.as_bytes()).ok_or_else(|| archive.no_such_file(wanted))?;
+    }
+    match (entry.kind, &entry.target) {
+        (Kind::File, _) => (),
+        (Kind::Symlink, Some(target)) => bail!("{wanted} is a link to {target}"),
+        _ => bail!("{wanted} is a folder"),
+    }
+    let member = archive.part(&place.item)?;
+    let begin = entry.at + entry.head;
+    let index = archive.index().ok().flatten();
+    let mut content: Box<dyn Read + '_> = match index.as_ref().and_then(|it| it.part(&member.name))
+    {
+        Some(part) => {
+            let range = begin..begin + entry.size;
+            Box::new(archive.picked(member, part.clone(), [range], cancel)?)
+        }
+        None => {
+            let mut tar = archive.read(member, None, cancel, monitor)?;
+            io::copy(&mut (&mut tar).take(begin), &mut io::sink())?;
+            Box::new(tar.take(entry.size))
+        }
+    };
+    let n = io::copy(&mut content, out).with_context(|| format!("reading {wanted}"))?;
+    ensure!(n == entry.size, "{wanted} is cut short");
+    Ok(())
+}
+
+/// Takes places out into a folder, in which each gets its whole path; what lies below them comes
+/// along. Owners, modes and times are set as the backup says.
+///
+/// # Errors
+/// [`NoSuchFile`], and a file that is there already: nothing is replaced.
+pub fn take_out(
+    archive: &Archive,
+    wanted: &[String],
+    folder: &Path,
+    cancel: &CancellationToken,
+    monitor: &dyn Monitor,
+) -> anyhow::Result<Extracted> {
+    match fs::create_dir(folder) {
+        Err(err) if err.kind() == io::ErrorKind::AlreadyExists => (),
+        made => made.with_context(|| format!("making {}", folder.display()))?,
+    }
+    let mut places = Vec::new();
+    for text in wanted {
+        let place = archive.place(text)?;
+        let target = folder.join(place.item.to_string()).join(&place.path);
+        let is_there = target.symlink_metadata().is_ok();
+        ensure!(!is_there, "{} is there already; name another folder with --to", target.display());
+        places.push((text, place));
+    }
+    let mut done = Extracted::default();
+    for item in archive.metadata.items() {
+        let of_item = || places.iter().filter(|(_, it)| it.item == item);
+        if of_item().next().is_none() {
+            continue;
+        }
+        let all = entries(archive, &item, false, cancel, monitor)?;
+        let is_wanted = |it: &&Entry| of_item().any(|(_, place)| place.holds(it));
+        let chosen: Vec<&Entry> = all.iter().filter(is_wanted).collect();
+        for (text, place) in of_item() {
+            ensure!(chosen.iter().any(|it| place.holds(it)), archive.no_such_file(text));
+        }
+        monitor.part(&item.to_string());
+        let member = archive.part(&item)?;
+        let wanted = Wanted { folder, root: PathBuf::from(item.to_string()), entries: chosen };
+        done.warnings.extend(extract_wanted(archive, member, &wanted, cancel, monitor)?.warnings);
+    }
+    Ok(done)
+}
+
+/// A name as components, as a person would write it. What leads out of the backup is refused where
+/// it is extracted.
+fn normal(name: &Name) -> PathBuf {
+    entry_name(name.as_bytes()).unwrap_or_default()
+}
+
+fn lossless(bytes: &[u8]) -> std::borrow::Cow<'_, std::ffi::OsStr> {
+    use std::os::unix::ffi::OsStrExt;
+    std::ffi::OsStr::from_bytes(bytes.strip_prefix(b"./").unwrap_or(bytes)).into()
+}
