@@ -4,7 +4,8 @@ Prints {member: {"format": 1|2|3|null, "names": {entry: [kind, size, sha256 of a
 of the inner tars, or {"error": "password"} where Home Assistant would say so. What is encrypted is
 read to its end: what is damaged or cut off ends in an exception.
 
-streamed: once from front to back, as Home Assistant does when it decrypts on the way.
+streamed: once from front to back, as Home Assistant does when it decrypts on the way. But for the
+oldest format, this also sees whether an inner tar is one gzip member and no byte more.
 seekable: member by member, as its restore and the Supervisor do.
 """
 
@@ -12,6 +13,7 @@ import hashlib
 import json
 import sys
 import tarfile
+import zlib
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -31,6 +33,7 @@ KINDS = {
 }
 METADATA = ("./backup.json", "./snapshot.json")
 SUFFIXES = (".tar", ".tar.gz", ".tgz")
+GZIP = b"\x1f\x8b\x08"
 # What Home Assistant takes for a wrong password, as long as nothing has been read.
 REFUSALS = (InvalidPasswordError, SecureTarReadError, tarfile.ReadError)
 
@@ -48,15 +51,17 @@ def opening():
 
 
 class Forward:
-    """A file that cannot be sought in, and counts what is read of it."""
+    """A file that cannot be sought in, which notes what was read."""
 
-    def __init__(self, file):
+    def __init__(self, file, note=lambda data: None):
         self.file = file
+        self.note = note
         self.count = 0
 
     def read(self, size):
         data = self.file.read(size)
         self.count += len(data)
+        self.note(data)
         return data
 
     def drain(self):
@@ -72,16 +77,14 @@ def survey(path):
             if member.name in METADATA:
                 protected = bool(json.load(outer.extractfile(member)).get("protected"))
             elif member.name.endswith(SUFFIXES):
-                head = outer.extractfile(member).read(512)
-                formats[member.name] = version(head)
+                formats[member.name] = version(outer.extractfile(member).read(512))
     return protected, formats
 
 
 def version(head):
     if head.startswith(b"SecureTar"):
         return head[9]
-    is_plain = head.startswith(b"\x1f\x8b\x08") or head[257:262] == b"ustar"
-    return None if is_plain else 1
+    return None if head.startswith(GZIP) or head[257:262] == b"ustar" else 1
 
 
 def contents(tar):
@@ -101,43 +104,45 @@ def contents(tar):
     return names
 
 
-def streamed(path, password):
+def streamed(path, password, formats):
     with (
         path.open("rb") as file,
         SecureTarArchive(fileobj=Forward(file), streaming=True, password=password) as archive,
     ):
         for member in archive.tar:
-            if not member.name.endswith(SUFFIXES):
+            if member.name not in formats:
                 continue
             mode = "r|" if member.name.endswith(".tar") else "r|gz"
+            inflate = zlib.decompressobj(wbits=31)
+            is_checked = mode == "r|gz" and formats[member.name] != 1
             with ExitStack() as stack:
                 with opening():
                     if password is None:
                         inner = archive.tar.extractfile(member)
                     else:
                         inner = stack.enter_context(archive.extract_tar(member))
-                    counted = Forward(inner)
-                    tar = stack.enter_context(tarfile.open(fileobj=counted, mode=mode))
+                    clear = Forward(inner, inflate.decompress if is_checked else lambda data: None)
+                    tar = stack.enter_context(tarfile.open(fileobj=clear, mode=mode))
                 yield member.name, contents(tar)
+                clear.drain()
                 if password is not None:
-                    counted.drain()
-                    # Unknown in the oldest format.
-                    assert inner.plaintext_size in (None, counted.count), member.name
+                    # The oldest format does not tell.
+                    assert inner.plaintext_size in (None, clear.count), member.name
+            assert not is_checked or inflate.eof and not inflate.unused_data, member.name
 
 
-def seekable(path, password):
+def seekable(path, password, formats):
     with SecureTarArchive(path, password=password) as archive:
         for member in archive.tar.getmembers():
-            if not member.name.endswith(SUFFIXES):
+            if member.name not in formats:
                 continue
-            if password is not None and not archive.validate_password(member):
-                raise WrongPassword
+            file = archive.tar.extractfile(member)
+            gzip = not member.name.endswith(".tar")
             with ExitStack() as stack:
-                file = archive.tar.extractfile(member)
-                gzip = not member.name.endswith(".tar")
-                inner = SecureTarFile(fileobj=file, gzip=gzip, password=password)
                 with opening():
-                    tar = stack.enter_context(inner)
+                    tar = stack.enter_context(
+                        SecureTarFile(fileobj=file, gzip=gzip, password=password)
+                    )
                 yield member.name, contents(tar)
             assert password is None or archive.validate(member), f"{member.name} is damaged"
 
@@ -146,7 +151,7 @@ path, password_file, how = sys.argv[1:]
 protected, formats = survey(path)
 password = Path(password_file).read_text(encoding="utf-8").removesuffix("\n") if protected else None
 try:
-    read = {"streamed": streamed, "seekable": seekable}[how](Path(path), password)
+    read = {"streamed": streamed, "seekable": seekable}[how](Path(path), password, formats)
     print(json.dumps({name: {"format": formats[name], "names": names} for name, names in read}))
 except WrongPassword:
     print(json.dumps({"error": "password"}))
