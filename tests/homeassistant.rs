@@ -1,5 +1,6 @@
 //! The real Home Assistant 2026.2.3, a real broker beside it and one more companion: backed up
-//! while it counts every second, and brought back by us, by Home Assistant itself and by hand.
+//! while it counts every second, and brought back by us, by Home Assistant itself and by hand. And
+//! a newer Home Assistant, which restores what is encrypted as only newer ones do.
 //!
 //! The images are those of `tests/lab/images`; without them, or without Docker, the tests fail.
 //! A home takes seconds to come up, so one home serves a whole story.
@@ -12,6 +13,8 @@ mod by_hand;
 mod home;
 #[path = "homeassistant/moving.rs"]
 mod moving;
+#[path = "homeassistant/next.rs"]
+mod next;
 #[path = "homeassistant/own.rs"]
 mod own;
 #[path = "homeassistant/rolling_back.rs"]
@@ -20,7 +23,7 @@ mod support;
 #[path = "homeassistant/tree.rs"]
 mod tree;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
@@ -49,6 +52,19 @@ fn home_assistant_and_we_take_each_others_files() {
     // Stops Home Assistant, so that it can compare what lies still; the next one starts it.
     by_hand::restores_the_same(&home, &bench);
     rolling_back::brings_the_old_home_back(&home, &bench, &ours);
+}
+
+#[test]
+fn the_newest_home_assistant_restores_what_is_encrypted() {
+    let file = archive("core_sec3_gz.tar");
+    next::restores_all(&file, "hunter2");
+    next::refuses(&file, Some("another"));
+    next::refuses(&file, None);
+}
+
+/// A backup that others made.
+fn archive(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/archives").join(name)
 }
 
 /// A backup that was made.

@@ -13,8 +13,9 @@ use serde_json::{Value, json};
 use super::api::{Api, CLIENT};
 use crate::support::{Run, docker, unique, wait_until};
 
-pub(crate) const IMAGES: [&str; 3] = [
+pub(crate) const IMAGES: [&str; 4] = [
     "hearthkeep-lab/homeassistant:2026.2.3",
+    super::next::IMAGE,
     "hearthkeep-lab/mosquitto:2",
     "hearthkeep-lab/helper:1",
 ];

@@ -8,6 +8,7 @@ pub(crate) mod daemon;
 pub(crate) mod facts;
 pub(crate) mod home;
 pub(crate) mod process;
+pub(crate) mod secured;
 
 use std::fs;
 use std::path::{Path, PathBuf};
