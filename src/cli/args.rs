@@ -26,6 +26,9 @@ pub(super) struct Common {
     /// The folder of backups [default: `backups` in Home Assistant's configuration]
     #[arg(long, global = true, value_name = "FOLDER", env = "HEARTHKEEP_STORE")]
     pub(super) store: Option<PathBuf>,
+    /// The file that holds the password of encrypted backups, and nothing else
+    #[arg(long, global = true, value_name = "FILE", env = "HEARTHKEEP_PASSWORD_FILE")]
+    pub(super) password_file: Option<PathBuf>,
     /// Print one JSON object on standard output
     #[arg(long, global = true)]
     pub(super) json: bool,
