@@ -1,17 +1,34 @@
-//! The files that passwords lie in.
+//! The files that passwords lie in: one is read; a new key is put into one, its kit beside it.
 
-use std::fs::File;
-use std::io::Read;
-use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::fs::{self, DirBuilder, File};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use zeroize::Zeroizing;
 
+use crate::fsx::{self, Draft};
+use crate::kit;
 use crate::secret::Secret;
 
 /// No password is longer; a file that is was named by mistake.
 const LIMIT: usize = 16 * 1024;
+
+/// Random bytes for one key: all but never are so many of them passed over that it takes more.
+const RANDOM: usize = 64;
+
+/// What the kernel calls this machine.
+const HOST: &str = "/proc/sys/kernel/hostname";
+
+/// Where a new key lies.
+#[derive(Debug)]
+pub struct Made {
+    /// The file with nothing but the key.
+    pub key_file: PathBuf,
+    /// The emergency kit, for a person to keep elsewhere.
+    pub kit: PathBuf,
+}
 
 /// Reads the password in a file. With it comes a warning where others may read the file too.
 ///
@@ -43,6 +60,72 @@ fn parse(bytes: &[u8]) -> anyhow::Result<Secret> {
     let password = text.strip_suffix('\n').map_or(text, |it| it.strip_suffix('\r').unwrap_or(it));
     anyhow::ensure!(!password.is_empty(), "it is empty: put the password into it");
     Ok(Secret::new(password.to_owned()))
+}
+
+/// Makes a key, puts it into a new file and its kit beside it. Both are there when it returns, on
+/// the disk and for their owner alone, or neither is. Nothing is ever replaced.
+pub fn generate(path: &Path, date: &str) -> anyhow::Result<Made> {
+    let path = std::path::absolute(path).context("finding the key's file")?;
+    // Only for its advice: naming the draft would fail too.
+    anyhow::ensure!(
+        fs::symlink_metadata(&path).is_err(),
+        "{} is already there, and backups may need it: name another file",
+        path.display()
+    );
+    let folder = path.parent().context("finding the folder of the key's file")?;
+    make_folder(folder)?;
+    let mut number = [0; 2];
+    getrandom::fill(&mut number).context("asking for random bytes")?;
+    let kit = folder.join(kit::file_name(date, u16::from_ne_bytes(number)));
+    let key = new_key()?;
+    let key_draft = draft(&path, &[key.expose(), "\n"])?;
+    let kit_draft = draft(&kit, &[kit::text(&key, date, &host()).expose()])?;
+    let kit = kit_draft.name()?;
+    match key_draft.name() {
+        Ok(key_file) => Ok(Made { key_file, kit }),
+        Err(err) => {
+            // A kit of a key that is nowhere would only be taken for another's.
+            fsx::remove_if_there(&kit)?;
+            Err(err)
+        }
+    }
+}
+
+fn new_key() -> anyhow::Result<Secret> {
+    let mut random = Zeroizing::new([0; RANDOM]);
+    loop {
+        getrandom::fill(&mut *random).context("asking for random bytes")?;
+        if let Some(key) = kit::key(&*random) {
+            return Ok(key);
+        }
+    }
+}
+
+/// Makes a folder for secrets where it is missing but its parent is there.
+fn make_folder(folder: &Path) -> anyhow::Result<()> {
+    match DirBuilder::new().mode(0o700).create(folder) {
+        Ok(()) => fsx::sync_folder(folder.parent().unwrap_or(folder)),
+        Err(err) if err.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(err) => Err(err).with_context(|| format!("making the folder {}", folder.display())),
+    }
+}
+
+fn draft(path: &Path, texts: &[&str]) -> anyhow::Result<Draft> {
+    let draft = Draft::create_secret(path)?;
+    for text in texts {
+        draft
+            .file()
+            .write_all(text.as_bytes())
+            .with_context(|| format!("writing {}", path.display()))?;
+    }
+    Ok(draft)
+}
+
+/// The machine's name, for a person who looks at several kits.
+fn host() -> String {
+    let name = fs::read_to_string(HOST).unwrap_or_default();
+    let name = name.trim();
+    if name.is_empty() { "homeassistant".to_owned() } else { name.to_owned() }
 }
 
 #[cfg(test)]

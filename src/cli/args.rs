@@ -82,6 +82,9 @@ pub(super) enum Command {
     Remove(OneBackup),
     /// Restore a backup: stop, put the data back, start, and wait for Home Assistant
     Restore(Restore),
+    /// Make the key that encrypts backups
+    #[command(subcommand)]
+    Key(Key),
     /// Close what an interrupted run left open: release what it held, remove its unfinished file
     Resume,
     /// Watch over a run that started it
@@ -177,6 +180,18 @@ pub(super) struct Restore {
     /// How long the restored home may take to come up before it is rolled back
     #[arg(long, value_name = "SECONDS", default_value_t = 300)]
     pub(super) patience: u64,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Key {
+    /// Make a key, and the emergency kit to keep elsewhere
+    Generate(Generate),
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct Generate {
+    /// The new file [default: that of --password-file, or /etc/hearthkeep/password]
+    pub(super) file: Option<PathBuf>,
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ mod backup;
 mod exit;
 mod files;
 mod guardian;
+mod key;
 mod list;
 mod password;
 mod plan;
@@ -80,6 +81,7 @@ fn carry_out(args: Args, out: Out) -> anyhow::Result<Exit> {
             Command::Import(args) => files::import(&face, args).await,
             Command::Remove(args) => files::remove(&face, &args.backup).await,
             Command::Restore(args) => restore::run(&face, args).await,
+            Command::Key(args) => key::run(&face, args).await,
             Command::Resume => resume::run(&face).await,
             // It needs none of this, and was answered above.
             Command::Guardian => Ok(Exit::Done),

@@ -1,8 +1,8 @@
-//! The places that passwords come from.
+//! Keys that are made, and the places that passwords come from.
 
 use std::fs::{self, File, Permissions};
-use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
@@ -43,12 +43,107 @@ fn run(command: &mut Command) -> Run {
     run
 }
 
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).expect("it is there").mode() & 0o7777
+}
+
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).expect("it is there");
+    let mut files: Vec<_> = entries.map(|it| it.expect("it can be read").path()).collect();
+    files.sort();
+    files
+}
+
+/// Makes a key with these words; gives it with the path of its kit.
+fn generate(bench: &Bench, words: &[&str], key_file: &Path) -> (String, PathBuf) {
+    let run = bench.hearthkeep(&[&["--json", "key", "generate"], words].concat()).ends(0);
+    let made = run.json();
+    assert_eq!(made["key_file"], key_file.display().to_string());
+    let key = fs::read_to_string(key_file).expect("it is there");
+    let key = key.strip_suffix('\n').expect("a newline at the end").to_owned();
+    assert!(!run.stdout.contains(&key) && !run.stderr.contains(&key), "{run:?}");
+    (key, made["kit"].as_str().expect("a path").into())
+}
+
+#[test]
+fn a_key_looks_like_home_assistants_and_has_its_kit_beside_it() {
+    let bench = Bench::new();
+    let folder = bench.path().join("new");
+    let key_file = folder.join("password");
+    let (key, kit) = generate(&bench, &[&key_file.display().to_string()], &key_file);
+    assert_eq!(key.len(), 34);
+    let groups: Vec<&str> = key.split('-').collect();
+    assert_eq!(groups.len(), 7);
+    let is_symbol = |it: u8| it.is_ascii_uppercase() || it.is_ascii_digit();
+    assert!(groups.iter().all(|it| it.len() == 4 && it.bytes().all(is_symbol)), "{key}");
+
+    assert_eq!(files(&folder), [kit.clone(), key_file.clone()]);
+    assert_eq!((mode(&folder), mode(&key_file), mode(&kit)), (0o700, 0o600, 0o600));
+    let name = kit.file_name().and_then(|it| it.to_str()).expect("a plain name");
+    assert!(name.starts_with("home_assistant_backup_emergency_kit_2"), "{name}");
+    let text = fs::read_to_string(&kit).expect("it is there");
+    assert!(text.contains(&format!("\nEncryption key:\n{key}\n")), "{text}");
+
+    // A person is told both places, and what to do.
+    let other = bench.path().join("other").display().to_string();
+    let run = bench.hearthkeep(&["key", "generate", &other]).ends(0);
+    for said in [&other, "home_assistant_backup_emergency_kit_", "elsewhere"] {
+        assert!(run.stdout.contains(said), "{run:?}");
+    }
+    let second = fs::read_to_string(&other).expect("it is there");
+    assert_ne!(second.trim(), key);
+    assert!(!format!("{run:?}").contains(second.trim()), "{run:?}");
+
+    // What was made is what is read.
+    let backup = encrypted(&bench);
+    let run = bench.hearthkeep(&["verify", &backup, "--password-file", &other]).ends(1);
+    assert!(!run.stderr.contains("warning:"), "{run:?}");
+}
+
+#[test]
+fn a_key_goes_where_passwords_are_read_from() {
+    let bench = Bench::new();
+    let (named, set) = (bench.path().join("named"), bench.path().join("set"));
+    let option = ["--password-file", &set.display().to_string()];
+    generate(&bench, &[&option[..], &[&named.display().to_string()]].concat(), &named);
+    assert!(!set.exists());
+    generate(&bench, &option, &set);
+}
+
+#[test]
+fn nothing_is_replaced_and_nothing_is_half_made() {
+    let bench = Bench::new();
+    let folder = bench.folder("keys");
+    let taken = write(&folder.join("taken"), "dear");
+    let dangling = folder.join("dangling");
+    symlink("nowhere", &dangling).expect("a link can be made");
+    // Somebody waits for a secret to be written into a file of theirs.
+    let lured = folder.join("lured");
+    let trap = write(&folder.join("lured.partial"), "");
+    let lost = folder.join("no/such/key");
+    let was = files(&folder);
+    for (path, said) in
+        [(&taken, "already there"), (&dangling, "already there"), (&folder, "already there")]
+            .into_iter()
+            .chain([(&lured, "lured.partial"), (&lost, "no/such")])
+    {
+        let run = bench.hearthkeep(&["key", "generate", &path.display().to_string()]).ends(1);
+        assert!(run.error().contains(said), "{run:?}");
+        assert_eq!(files(&folder), was, "{path:?}");
+    }
+    assert_eq!(fs::read_to_string(&taken).expect("it is there"), "dear");
+    assert_eq!(fs::read_to_string(&trap).expect("it is there"), "");
+}
+
 #[test]
 fn words_that_make_no_request_are_told_and_passwords_are_no_words() {
     let bench = Bench::new();
     let backup = encrypted(&bench);
     for words in [
-        &["verify", &backup, "--password", PASSWORD][..],
+        &["key"][..],
+        &["key", "genrate"],
+        &["key", "generate", "one", "two"],
+        &["verify", &backup, "--password", PASSWORD],
         &["verify", &backup, "--password-file"],
         &["verify", &backup, "--password-file", ""],
     ] {
