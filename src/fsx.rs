@@ -1,7 +1,7 @@
 //! What `std::fs` leaves open: files that appear whole or not at all, and folders that are on the
 //! disk when they say so.
 
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -31,18 +31,26 @@ impl Draft {
     /// Starts `path` under a temporary name beside it, readable by the owner alone, since a
     /// backup holds secrets.
     pub fn create(path: &Path) -> anyhow::Result<Draft> {
+        let draft = Draft::open(path, File::options().create(true).truncate(true))?;
+        draft.give_to_owner_of_folder()?;
+        Ok(draft)
+    }
+
+    /// The same for what nobody but the caller may read: it stays the caller's, and a draft that
+    /// is already there is refused, since somebody else may have it open.
+    pub fn create_secret(path: &Path) -> anyhow::Result<Draft> {
+        Draft::open(path, File::options().create_new(true))
+    }
+
+    fn open(path: &Path, options: &mut OpenOptions) -> anyhow::Result<Draft> {
         let draft = draft_of(path);
-        let file = File::options()
+        let file = options
             .read(true)
             .write(true)
-            .create(true)
-            .truncate(true)
             .mode(0o600)
             .open(&draft)
             .with_context(|| format!("creating {}", draft.display()))?;
-        let draft = Draft { file, draft, path: path.to_owned(), named: false };
-        draft.give_to_owner_of_folder()?;
-        Ok(draft)
+        Ok(Draft { file, draft, path: path.to_owned(), named: false })
     }
 
     /// Home Assistant may run as another user than this program, and must be able to read what

@@ -13,7 +13,7 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 
 use anyhow::Context;
 
-use crate::{faults, signals};
+use crate::{faults, secret, signals};
 
 /// The hidden command by which a guardian is started.
 pub const COMMAND: &str = "guardian";
@@ -43,19 +43,7 @@ impl Guardian {
             return Ok(Guardian { process: None });
         }
         let state = std::path::absolute(state).context("finding the state folder")?;
-        let mut command = Command::new(PROGRAM);
-        command
-            .arg0("hearthkeep")
-            .arg(COMMAND)
-            .env("HEARTHKEEP_STATE", state)
-            // It must not keep a disk busy that somebody wants to unmount.
-            .current_dir("/")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            // What ends the run by the terminal must not end it.
-            .process_group(0);
-        faults::spare(&mut command);
-        let mut child = command.spawn().context("starting the guardian")?;
+        let mut child = command(&state).spawn().context("starting the guardian")?;
         let pipes = child.stdin.take().zip(child.stdout.take());
         let (leash, stdout) = pipes.context("starting the guardian: it has no pipes")?;
         let mut line = String::new();
@@ -75,6 +63,25 @@ impl Guardian {
     }
 }
 
+/// What starts the guardian.
+fn command(state: &Path) -> Command {
+    let mut command = Command::new(PROGRAM);
+    command
+        .arg0("hearthkeep")
+        .arg(COMMAND)
+        .env("HEARTHKEEP_STATE", state)
+        // It reads no backup, and may be there for long.
+        .env_remove(secret::VARIABLE)
+        // It must not keep a disk busy that somebody wants to unmount.
+        .current_dir("/")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        // What ends the run by the terminal must not end it.
+        .process_group(0);
+    faults::spare(&mut command);
+    command
+}
+
 /// The guardian's own part: waits for the end of the run; gives whether it died.
 pub fn watch() -> anyhow::Result<bool> {
     signals::outlive()?;
@@ -84,4 +91,18 @@ pub fn watch() -> anyhow::Result<bool> {
     // A pipe that cannot be read tells as little of the run as one that ends.
     let _ = io::stdin().read_to_end(&mut said);
     Ok(said != format!("{FAREWELL}\n").as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsStr;
+
+    use super::*;
+
+    #[test]
+    fn it_inherits_no_password() {
+        let command = command(Path::new("/state"));
+        let mut environment = command.get_envs();
+        assert!(environment.any(|it| it == (OsStr::new("HEARTHKEEP_PASSWORD"), None)));
+    }
 }

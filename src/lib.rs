@@ -21,6 +21,8 @@ pub mod guardian;
 pub mod hands;
 pub mod island;
 pub mod journal;
+pub mod keyfile;
+pub mod kit;
 pub mod lock;
 pub mod model;
 pub mod monitor;

@@ -4,6 +4,9 @@ use std::fmt;
 
 use zeroize::Zeroizing;
 
+/// The environment variable that may hold the password.
+pub const VARIABLE: &str = "HEARTHKEEP_PASSWORD";
+
 /// Text that is wiped when it is dropped, and that no log, error or panic shows.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(Zeroizing<String>);

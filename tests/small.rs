@@ -28,6 +28,8 @@ mod layout;
 mod mounts;
 #[path = "small/nasty.rs"]
 mod nasty;
+#[path = "small/passwords.rs"]
+mod passwords;
 #[path = "small/refusals.rs"]
 mod refusals;
 #[path = "small/routes.rs"]

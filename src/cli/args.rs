@@ -26,6 +26,9 @@ pub(super) struct Common {
     /// The folder of backups [default: `backups` in Home Assistant's configuration]
     #[arg(long, global = true, value_name = "FOLDER", env = "HEARTHKEEP_STORE")]
     pub(super) store: Option<PathBuf>,
+    /// The file that holds the password of encrypted backups, and nothing else
+    #[arg(long, global = true, value_name = "FILE", env = "HEARTHKEEP_PASSWORD_FILE")]
+    pub(super) password_file: Option<PathBuf>,
     /// Print one JSON object on standard output
     #[arg(long, global = true)]
     pub(super) json: bool,
@@ -79,6 +82,9 @@ pub(super) enum Command {
     Remove(OneBackup),
     /// Restore a backup: stop, put the data back, start, and wait for Home Assistant
     Restore(Restore),
+    /// Make the key that encrypts backups
+    #[command(subcommand)]
+    Key(Key),
     /// Close what an interrupted run left open: release what it held, remove its unfinished file
     Resume,
     /// Watch over a run that started it
@@ -174,6 +180,18 @@ pub(super) struct Restore {
     /// How long the restored home may take to come up before it is rolled back
     #[arg(long, value_name = "SECONDS", default_value_t = 300)]
     pub(super) patience: u64,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Key {
+    /// Make a key, and the emergency kit to keep elsewhere
+    Generate(Generate),
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct Generate {
+    /// The new file [default: that of --password-file, or /etc/hearthkeep/password]
+    pub(super) file: Option<PathBuf>,
 }
 
 #[cfg(test)]

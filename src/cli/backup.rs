@@ -13,6 +13,11 @@ pub(super) async fn run(face: &Face, args: Backup) -> anyhow::Result<Exit> {
     if args.dry_run {
         return super::plan::run(face, args.selection).await;
     }
+    // A backup in the clear is not what somebody wants who has set a password.
+    anyhow::ensure!(
+        face.password().await?.is_none(),
+        "backups cannot be encrypted yet: say no password"
+    );
     let hands = face.hands().await?;
     let report = backup::run(
         &hands,

@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use super::password::NoPassword;
 use crate::archive::OpenError;
 use crate::catalog::NoSuchBackup;
 use crate::lock::Busy;
@@ -25,6 +26,8 @@ pub enum Exit {
     NoSuchBackup = 10,
     /// Another run has the lock.
     Busy = 11,
+    /// A backup is encrypted, and its password was not given.
+    WrongPassword = 12,
     /// The restored home did not come up, and the old one is back.
     RolledBack = 13,
     /// The file is not a backup, or damaged.
@@ -60,6 +63,7 @@ impl Exit {
             _ if err.is::<Cancelled>() => Exit::Cancelled,
             _ if err.is::<NoSuchBackup>() => Exit::NoSuchBackup,
             _ if err.is::<Busy>() => Exit::Busy,
+            _ if err.is::<NoPassword>() => Exit::WrongPassword,
             _ if err.is::<RolledBack>() => Exit::RolledBack,
             _ if err.is::<Mistake>() => Exit::Usage,
             _ => Exit::Failed,

@@ -10,6 +10,10 @@ use crate::{catalog, store};
 
 pub(super) async fn verify(face: &Face, wanted: &str) -> anyhow::Result<Exit> {
     let archive = face.open(wanted).await?;
+    if archive.metadata.protected {
+        // Nothing can be read with it yet; that is said below.
+        face.password_for(&archive.path).await?;
+    }
     let slug = archive.metadata.slug.clone();
     let path = archive.path.display().to_string();
     let (monitor, cancel) = (face.monitor(), face.cancel.clone());

@@ -7,7 +7,9 @@ mod backup;
 mod exit;
 mod files;
 mod guardian;
+mod key;
 mod list;
+mod password;
 mod plan;
 mod progress;
 mod render;
@@ -19,6 +21,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use clap::Parser;
+use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 
 use self::args::{Args, Command};
@@ -32,6 +35,7 @@ use crate::hands::Hands;
 use crate::island::island;
 use crate::monitor::{Monitor, Quiet};
 use crate::plan::Pick;
+use crate::secret::Secret;
 use crate::store::Store;
 use crate::{signals, survey};
 
@@ -66,7 +70,7 @@ fn carry_out(args: Args, out: Out) -> anyhow::Result<Exit> {
     }
     let cancel = signals::token()?;
     runtime()?.block_on(async {
-        let face = Face { out, common: args.common, cancel };
+        let face = Face { out, common: args.common, cancel, password: OnceCell::new() };
         match args.command {
             Command::Plan(args) => plan::run(&face, args).await,
             Command::Backup(args) => backup::run(&face, args).await,
@@ -77,6 +81,7 @@ fn carry_out(args: Args, out: Out) -> anyhow::Result<Exit> {
             Command::Import(args) => files::import(&face, args).await,
             Command::Remove(args) => files::remove(&face, &args.backup).await,
             Command::Restore(args) => restore::run(&face, args).await,
+            Command::Key(args) => key::run(&face, args).await,
             Command::Resume => resume::run(&face).await,
             // It needs none of this, and was answered above.
             Command::Guardian => Ok(Exit::Done),
@@ -98,6 +103,8 @@ struct Face {
     out: Out,
     common: args::Common,
     cancel: CancellationToken,
+    /// What [`Face::password`] has read.
+    password: OnceCell<Option<Secret>>,
 }
 
 impl Face {
