@@ -38,6 +38,8 @@ pub struct Report {
     pub name: String,
     /// Where it lies.
     pub path: PathBuf,
+    /// Whether it is encrypted.
+    pub protected: bool,
     /// Its size in bytes.
     pub size_bytes: u64,
     /// The bytes that were read for it.
@@ -123,6 +125,7 @@ async fn carry_out(
     let mut report = report(&plan, &still);
     let (draft, written) = write::archive(&run, still, &mut report).await?;
     report.path = write::verify(hands, draft, &written, wrapping, cancel).await?;
+    report.protected = written.metadata.protected;
     report.slug = written.metadata.slug;
     report.name = written.metadata.name;
     report.size_bytes = written.size_bytes;
@@ -207,6 +210,7 @@ fn report(plan: &BackupPlan, still: &Still) -> Report {
         slug: String::new(),
         name: plan.name.clone(),
         path: PathBuf::new(),
+        protected: false,
         size_bytes: 0,
         content_bytes: still.content_bytes,
         held_bytes: still.held_bytes,

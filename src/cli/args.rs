@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::Context;
-use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum, value_parser};
 
 /// Backs up and restores a Home Assistant Container home, companions included.
 #[derive(Debug, Parser)]
@@ -73,7 +73,15 @@ pub(super) enum Command {
     /// Show what a backup holds
     Show(OneBackup),
     /// Read a backup to its end and name what is damaged
-    Verify(OneBackup),
+    Verify(Verify),
+    /// List the files in a backup
+    Ls(Ls),
+    /// Print a file of a backup
+    Cat(Cat),
+    /// Take files and folders out of a backup
+    Extract(Extract),
+    /// Tell what is different in another backup, or in the home as it is now
+    Diff(Diff),
     /// Copy a backup out of the store
     Export(Export),
     /// Copy a file into the store, once it is known to be whole
@@ -136,9 +144,66 @@ fn seconds(text: &str) -> Result<f64, String> {
 pub(super) struct Backup {
     #[command(flatten)]
     pub(super) selection: Selection,
+    /// How hard to compress: 1 (fastest) to 9 (smallest)
+    #[arg(long, value_name = "1-9", default_value_t = 2, env = "HEARTHKEEP_LEVEL", value_parser = value_parser!(u8).range(1..=9))]
+    pub(super) level: u8,
+    /// How to encrypt: 3, or 2 for a Home Assistant older than 2026.3
+    #[arg(long, value_name = "2|3", default_value_t = 3, env = "HEARTHKEEP_FORMAT_VERSION", value_parser = value_parser!(u8).range(2..=3))]
+    pub(super) format_version: u8,
     /// Only show the plan
     #[arg(long)]
     pub(super) dry_run: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct Verify {
+    /// A slug or file name from `hearthkeep list`, or the path of a file
+    #[arg(value_name = "SLUG|FILE")]
+    pub(super) backup: String,
+    /// Compare every file with its checksum, too
+    #[arg(long)]
+    pub(super) deep: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct Ls {
+    /// A slug or file name from `hearthkeep list`, or the path of a file
+    #[arg(value_name = "SLUG|FILE")]
+    pub(super) backup: String,
+    /// Only what is at or below this, such as homeassistant/data/.storage
+    pub(super) path: Option<String>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct Cat {
+    /// A slug or file name from `hearthkeep list`, or the path of a file
+    #[arg(value_name = "SLUG|FILE")]
+    pub(super) backup: String,
+    /// A file, as `hearthkeep ls` names it
+    pub(super) path: String,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct Extract {
+    /// A slug or file name from `hearthkeep list`, or the path of a file
+    #[arg(value_name = "SLUG|FILE")]
+    pub(super) backup: String,
+    /// Files and folders, as `hearthkeep ls` names them
+    #[arg(required = true, value_name = "PATH")]
+    pub(super) paths: Vec<String>,
+    /// The folder that gets them, each with its whole path
+    #[arg(long, value_name = "FOLDER", default_value = ".")]
+    pub(super) to: PathBuf,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct Diff {
+    /// A slug or file name from `hearthkeep list`, or the path of a file
+    #[arg(value_name = "SLUG|FILE")]
+    pub(super) backup: String,
+    /// Another one, or `live` for the home as it is now
+    #[arg(value_name = "SLUG|FILE|live")]
+    pub(super) other: String,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -3,7 +3,7 @@
 use super::args::Backup;
 use super::render::{exit, size};
 use super::{Exit, Face};
-use crate::archive::Wrapping;
+use crate::archive::{Format, Level, Wrapping};
 use crate::backup::{self, Report};
 
 /// So much copied while containers are held is felt, and worth a word.
@@ -13,20 +13,14 @@ pub(super) async fn run(face: &Face, args: Backup) -> anyhow::Result<Exit> {
     if args.dry_run {
         return super::plan::run(face, args.selection).await;
     }
-    // A backup in the clear is not what somebody wants who has set a password.
-    anyhow::ensure!(
-        face.password().await?.is_none(),
-        "backups cannot be encrypted yet: say no password"
-    );
+    let wrapping = Wrapping {
+        level: Level::new(args.level).unwrap_or_default(),
+        password: face.password().await?,
+        format: if args.format_version == 2 { Format::V2 } else { Format::V3 },
+    };
+    let request = args.selection.into();
     let hands = face.hands().await?;
-    let report = backup::run(
-        &hands,
-        &face.pick(),
-        &args.selection.into(),
-        &Wrapping::default(),
-        &face.cancel,
-    )
-    .await?;
+    let report = backup::run(&hands, &face.pick(), &request, &wrapping, &face.cancel).await?;
     // The bars go before the result comes.
     drop(hands);
     face.out.print(&report, || text(&report));
@@ -46,9 +40,10 @@ fn text(report: &Report) -> String {
         all => format!("{}; longest {:.2} s", all.join(", "), report.longest_hold_seconds),
     };
     let mut text = format!(
-        "backed up \"{}\" as {}\n  file  {}\n  size  {}, {} before compression\n  time  {:.1} s\n  held  {held}\n",
+        "backed up \"{}\" as {}{}\n  file  {}\n  size  {}, {} before compression\n  time  {:.1} s\n  held  {held}\n",
         report.name,
         report.slug,
+        if report.protected { ", encrypted" } else { "" },
         report.path.display(),
         size(report.size_bytes),
         size(report.content_bytes),

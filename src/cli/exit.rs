@@ -57,7 +57,10 @@ impl Exit {
         match err.downcast_ref::<OpenError>() {
             Some(OpenError::NotABackup { .. } | OpenError::Damaged { .. }) => return Exit::Damaged,
             Some(OpenError::Other(inner)) => return Exit::of(inner),
-            Some(OpenError::Encrypted { .. } | OpenError::WrongPassword { .. }) | None => (),
+            Some(OpenError::Encrypted { .. } | OpenError::WrongPassword { .. }) => {
+                return Exit::WrongPassword;
+            }
+            None => (),
         }
         match err {
             _ if err.is::<Cancelled>() => Exit::Cancelled,

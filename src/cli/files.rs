@@ -2,34 +2,36 @@
 
 use serde_json::json;
 
-use super::args::{Export, Import};
+use super::args::{Export, Import, Verify};
+use super::render::exit;
 use super::{Exit, Face};
 use crate::archive::{self, Archive, Checks};
 use crate::island::island;
 use crate::{catalog, store};
 
-pub(super) async fn verify(face: &Face, wanted: &str) -> anyhow::Result<Exit> {
-    let archive = face.open(wanted).await?;
-    if archive.metadata.protected {
-        // Nothing can be read with it yet; that is said below.
-        face.password_for(&archive.path).await?;
-    }
+pub(super) async fn verify(face: &Face, args: Verify) -> anyhow::Result<Exit> {
+    let archive = face.unlocked(&args.backup).await?;
     let slug = archive.metadata.slug.clone();
     let path = archive.path.display().to_string();
+    let staging = face.common.staging.clone().unwrap_or_else(std::env::temp_dir);
     let (monitor, cancel) = (face.monitor(), face.cancel.clone());
     monitor.step("verifying", archive.size_bytes);
     let verdict = island("verifying", move || {
-        Ok(archive::verify(&archive, Checks::default(), &cancel, &*monitor)?)
+        let checks = Checks { hashes: args.deep, contents: Some(&staging) };
+        Ok(archive::verify(&archive, checks, &cancel, &*monitor)?)
     })
     .await?;
-    let problems = verdict.problems;
-    let object =
-        json!({ "slug": slug, "path": path, "sound": problems.is_empty(), "problems": problems });
+    let (problems, notes) = (verdict.problems, verdict.notes);
+    let sound = problems.is_empty();
+    let object = json!({
+        "slug": slug, "path": path, "sound": sound, "problems": problems, "warnings": notes,
+    });
     face.out.print(&object, || match problems.as_slice() {
         [] => format!("{path}: sound, read to the end"),
         _ => problems.iter().map(|it| format!("{path}: {}: {}\n", it.member, it.what)).collect(),
     });
-    Ok(if problems.is_empty() { Exit::Done } else { Exit::Damaged })
+    face.out.warnings(&notes);
+    Ok(if sound { exit(&notes) } else { Exit::Damaged })
 }
 
 pub(super) async fn export(face: &Face, args: Export) -> anyhow::Result<Exit> {
@@ -50,9 +52,9 @@ pub(super) async fn import(face: &Face, args: Import) -> anyhow::Result<Exit> {
     })
     .await?;
     // Without its password an encrypted file cannot be read, but it can be kept.
-    let archive = match archive.metadata.protected {
+    let archive = match archive.metadata.protected && face.password().await?.is_none() {
         true => archive,
-        false => whole(face, archive).await?,
+        false => whole(face, face.unlock(archive).await?).await?,
     };
     let slug = archive.metadata.slug.clone();
     let name = file_name(&archive);

@@ -4,11 +4,13 @@
 
 mod args;
 mod backup;
+mod diff;
 mod exit;
 mod files;
 mod guardian;
 mod key;
 mod list;
+mod look;
 mod password;
 mod plan;
 mod progress;
@@ -76,7 +78,11 @@ fn carry_out(args: Args, out: Out) -> anyhow::Result<Exit> {
             Command::Backup(args) => backup::run(&face, args).await,
             Command::List => list::list(&face).await,
             Command::Show(args) => list::show(&face, &args.backup).await,
-            Command::Verify(args) => files::verify(&face, &args.backup).await,
+            Command::Verify(args) => files::verify(&face, args).await,
+            Command::Ls(args) => look::ls(&face, args).await,
+            Command::Cat(args) => look::cat(&face, args).await,
+            Command::Extract(args) => look::extract(&face, args).await,
+            Command::Diff(args) => diff::run(&face, args).await,
             Command::Export(args) => files::export(&face, args).await,
             Command::Import(args) => files::import(&face, args).await,
             Command::Remove(args) => files::remove(&face, &args.backup).await,
@@ -149,5 +155,24 @@ impl Face {
         }
         let store = self.store().await?;
         island("opening", move || catalog::find(&store, &wanted)).await
+    }
+
+    /// The same, with its password where it is encrypted.
+    async fn unlocked(&self, wanted: &str) -> anyhow::Result<Archive> {
+        self.unlock(self.open(wanted).await?).await
+    }
+
+    async fn unlock(&self, archive: Archive) -> anyhow::Result<Archive> {
+        let look = move || archive.is_encrypted().map(|it| (archive, it));
+        let (mut archive, is_encrypted) = island("opening", move || Ok(look()?)).await?;
+        if !is_encrypted {
+            return Ok(archive);
+        }
+        let password = self.password_for(&archive.path).await?;
+        island("opening", move || {
+            archive.unlock(password)?;
+            Ok(archive)
+        })
+        .await
     }
 }

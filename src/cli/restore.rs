@@ -15,7 +15,7 @@ use crate::restore::{self, Report};
 use crate::signals;
 
 pub(super) async fn run(face: &Face, args: Restore) -> anyhow::Result<Exit> {
-    let archive = face.open(&args.backup).await?;
+    let archive = face.unlocked(&args.backup).await?;
     let request = RestoreRequest { only: args.only };
     let hands = face.hands().await?;
     if args.dry_run || !args.yes {

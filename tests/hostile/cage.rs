@@ -6,7 +6,7 @@ use std::io::Write;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
-use hearthkeep::archive::{self, Archive, Target, Verdict};
+use hearthkeep::archive::{self, Archive, Checks, Target, Verdict};
 use hearthkeep::model::Item;
 use hearthkeep::monitor::Quiet;
 use tokio_util::sync::CancellationToken;
@@ -55,7 +55,8 @@ impl Cage {
     }
 
     pub(crate) fn verify(&self) -> Verdict {
-        archive::verify(&self.archive, &CancellationToken::new(), &Quiet).expect("a verdict")
+        archive::verify(&self.archive, Checks::default(), &CancellationToken::new(), &Quiet)
+            .expect("a verdict")
     }
 
     /// Nothing but the mount's new content has come into being, and nothing else has changed.

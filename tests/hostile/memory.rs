@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use hearthkeep::archive::{self, Archive, Target};
+use hearthkeep::archive::{self, Archive, Checks, Target};
 use hearthkeep::model::Item;
 use hearthkeep::monitor::Quiet;
 use tokio_util::sync::CancellationToken;
@@ -35,7 +35,7 @@ fn child() {
     let Some(file) = std::env::var_os(FILE) else { return };
     let cancel = CancellationToken::new();
     if let Ok(archive) = Archive::open(Path::new(&file)) {
-        let _ = archive::verify(&archive, &cancel, &Quiet);
+        let _ = archive::verify(&archive, Checks::default(), &cancel, &Quiet);
         let staging = tempfile::tempdir().expect("a temporary folder");
         let target = Target { prefix: "data".to_owned(), staging: staging.path().to_owned() };
         if let Some(member) = archive.member_of(&Item::HomeAssistant) {
