@@ -48,6 +48,8 @@ impl Draft {
             .read(true)
             .write(true)
             .mode(0o600)
+            // Whoever may write there could have made it a link that leads anywhere.
+            .custom_flags(libc::O_NOFOLLOW)
             .open(&draft)
             .with_context(|| format!("creating {}", draft.display()))?;
         Ok(Draft { file, draft, path: path.to_owned(), named: false })
