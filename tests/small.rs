@@ -16,6 +16,8 @@ mod damage;
 mod databases;
 #[path = "small/disk.rs"]
 mod disk;
+#[path = "small/encrypted.rs"]
+mod encrypted;
 #[path = "small/fidelity.rs"]
 mod fidelity;
 #[path = "small/holds.rs"]
@@ -36,6 +38,8 @@ mod refusals;
 mod routes;
 #[path = "small/signals.rs"]
 mod signals;
+#[path = "small/single_files.rs"]
+mod single_files;
 #[path = "small/storm.rs"]
 mod storm;
 #[path = "small/stubborn.rs"]
