@@ -14,6 +14,8 @@ mod crashes;
 mod damage;
 #[path = "small/databases.rs"]
 mod databases;
+#[path = "small/differences.rs"]
+mod differences;
 #[path = "small/disk.rs"]
 mod disk;
 #[path = "small/encrypted.rs"]

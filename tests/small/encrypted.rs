@@ -1,6 +1,7 @@
 //! Encrypted backups through the program: what they take to be read, and what they give away.
 
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -38,8 +39,7 @@ fn secretive_home(what: &str) -> (Home, Vec<u8>) {
 fn password_file(home: &Home, name: &str, password: &str) -> String {
     let path = home.bench.path().join("passwords").join(name);
     write(&path, password);
-    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
-    fs::set_permissions(&path, mode).expect("it is ours");
+    fs::set_permissions(&path, Permissions::from_mode(0o600)).expect("it is ours");
     path.display().to_string()
 }
 
