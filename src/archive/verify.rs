@@ -156,9 +156,8 @@ impl Look<'_> {
         }
         match outer::check(archive, index) {
             Ok(problems) => {
-                for (member, what) in problems {
-                    // What it says decides what goes where.
-                    self.problem(&member, what, outer::METADATA.ends_with(&member));
+                for it in problems {
+                    self.problem(&it.member, it.what, it.is_metadata);
                 }
             }
             Err(err) => self.problem(INDEX, format!("{err:#}"), false),
