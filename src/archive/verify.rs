@@ -89,7 +89,9 @@ pub fn verify(
     look.members(index.as_ref());
     for member in archive.members.iter().filter(|it| is_inner_tar(&it.name)) {
         monitor.part(&member.name);
-        let read = look.part(member, index.as_ref());
+        // Where that cannot be had, nothing is said of the backup.
+        let contents = checks.contents.map(Contents::new).transpose()?;
+        let read = look.part(member, index.as_ref(), contents);
         signals::check(cancel).map_err(anyhow::Error::from)?;
         match read {
             Ok(bytes) => {
@@ -169,11 +171,15 @@ impl Look<'_> {
     }
 
     /// Reads a part to its end; gives the bytes of its files.
-    fn part(&mut self, member: &Member, index: Option<&Index>) -> anyhow::Result<u64> {
+    fn part(
+        &mut self,
+        member: &Member,
+        index: Option<&Index>,
+        mut contents: Option<Contents>,
+    ) -> anyhow::Result<u64> {
         let part = index.and_then(|it| it.part(&member.name));
         let mut inner = self.archive.read(member, part, self.cancel, self.monitor)?;
         let mut told = index.and_then(|it| it.entries(&member.name));
-        let mut contents = self.checks.contents.map(Contents::new).transpose()?;
         let mut piece = vec![0; 256 * 1024];
         let mut tar = tar::Archive::new(&mut inner);
         let mut bytes = 0;
@@ -192,7 +198,8 @@ impl Look<'_> {
             }
             let mut hasher = self.checks.hashes.then(blake3::Hasher::new);
             let (promised, mut seen) = (entry.size(), 0);
-            if let Some(contents) = &mut contents {
+            let is_file = entry.header().entry_type().is_file();
+            if let Some(contents) = contents.as_mut().filter(|_| is_file) {
                 contents.begin(&member.name, &name, promised);
             }
             loop {
