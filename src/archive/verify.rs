@@ -7,10 +7,11 @@ use std::path::Path;
 use tokio_util::sync::CancellationToken;
 
 use super::contents::Contents;
-use super::extract::entry_name;
-use super::index::{Cursor, Entry, INDEX, Index};
+use super::extract::{entry_name, stamp};
+use super::index::{Cursor, Entry, INDEX, Index, Kind, Name};
 use super::open::{Archive, Member, OpenError};
 use super::outer;
+use super::secure::Envelope;
 use super::unlock::is_inner_tar;
 use crate::monitor::Monitor;
 use crate::signals;
@@ -32,7 +33,8 @@ pub struct Problem {
 /// kinds and sizes against the index, and the outer tar to the last byte.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Checks<'a> {
-    /// The hash of every file, too.
+    /// The hash of every file, too. Where neither gzip nor the cipher has a checksum of what is in it,
+    /// these are looked at in any case.
     pub hashes: bool,
     /// Whether databases and Home Assistant's own files can be read, too; databases are put into
     /// this folder for it, and leave it again.
@@ -89,7 +91,9 @@ pub fn verify(
     look.members(index.as_ref());
     for member in archive.members.iter().filter(|it| is_inner_tar(&it.name)) {
         monitor.part(&member.name);
-        let read = look.part(member, index.as_ref());
+        // Where that cannot be had, nothing is said of the backup.
+        let contents = checks.contents.map(Contents::new).transpose()?;
+        let read = look.part(member, index.as_ref(), contents);
         signals::check(cancel).map_err(anyhow::Error::from)?;
         match read {
             Ok(bytes) => {
@@ -145,7 +149,7 @@ impl Look<'_> {
             if archive.members[..n].iter().any(|it| it.name == member.name) {
                 self.problem(&member.name, "stands twice in the file", true);
             }
-            let is_altered = |it: super::secure::Envelope| !it.is_pristine();
+            let is_altered = |it: Envelope| !it.is_pristine();
             if archive.head(member).is_ok_and(|it| it.envelope.is_some_and(is_altered)) {
                 self.problem(&member.name, "its envelope is not as it was written", false);
             }
@@ -156,9 +160,8 @@ impl Look<'_> {
         }
         match outer::check(archive, index) {
             Ok(problems) => {
-                for (member, what) in problems {
-                    // What it says decides what goes where.
-                    self.problem(&member, what, outer::METADATA.ends_with(&member));
+                for it in problems {
+                    self.problem(&it.member, it.what, it.is_metadata);
                 }
             }
             Err(err) => self.problem(INDEX, format!("{err:#}"), false),
@@ -170,11 +173,16 @@ impl Look<'_> {
     }
 
     /// Reads a part to its end; gives the bytes of its files.
-    fn part(&mut self, member: &Member, index: Option<&Index>) -> anyhow::Result<u64> {
+    fn part(
+        &mut self,
+        member: &Member,
+        index: Option<&Index>,
+        mut contents: Option<Contents>,
+    ) -> anyhow::Result<u64> {
         let part = index.and_then(|it| it.part(&member.name));
+        let hashes = self.checks.hashes || !self.is_guarded(member)?;
         let mut inner = self.archive.read(member, part, self.cancel, self.monitor)?;
         let mut told = index.and_then(|it| it.entries(&member.name));
-        let mut contents = self.checks.contents.map(Contents::new).transpose()?;
         let mut piece = vec![0; 256 * 1024];
         let mut tar = tar::Archive::new(&mut inner);
         let mut bytes = 0;
@@ -185,15 +193,13 @@ impl Look<'_> {
             })?;
             let wanted = self.next_told(&mut told);
             if let Some(wanted) = &wanted {
-                anyhow::ensure!(
-                    is_told(&entry, &name, wanted),
-                    "{} is not what the index says",
-                    name.display()
-                );
+                let is_told = is_told(&mut entry, &name, wanted)?;
+                anyhow::ensure!(is_told, "{} is not what the index says", name.display());
             }
-            let mut hasher = self.checks.hashes.then(blake3::Hasher::new);
+            let mut hasher = hashes.then(blake3::Hasher::new);
             let (promised, mut seen) = (entry.size(), 0);
-            if let Some(contents) = &mut contents {
+            let is_file = entry.header().entry_type().is_file();
+            if let Some(contents) = contents.as_mut().filter(|_| is_file) {
                 contents.begin(&member.name, &name, promised);
             }
             loop {
@@ -229,6 +235,12 @@ impl Look<'_> {
         Ok(bytes)
     }
 
+    /// Whether something around its inner tar notices when that was altered.
+    fn is_guarded(&self, member: &Member) -> anyhow::Result<bool> {
+        let envelope = self.archive.head(member)?.envelope;
+        Ok(member.name.ends_with("gz") || matches!(envelope, Some(Envelope::V3 { .. })))
+    }
+
     /// What the index says of the next entry, as long as the index can be read.
     fn next_told(&mut self, told: &mut Option<Cursor<'_>>) -> Option<Entry> {
         match told.as_mut()?.next()? {
@@ -242,8 +254,12 @@ impl Look<'_> {
     }
 }
 
-fn is_told<R: Read>(entry: &tar::Entry<'_, R>, name: &Path, told: &Entry) -> bool {
-    use super::index::Kind;
+fn is_told<R: Read>(
+    entry: &mut tar::Entry<'_, R>,
+    name: &Path,
+    told: &Entry,
+) -> anyhow::Result<bool> {
+    let (stamp, _) = stamp(entry)?;
     let kind = entry.header().entry_type();
     let is_kind = match told.kind {
         Kind::File => kind.is_file(),
@@ -252,8 +268,11 @@ fn is_told<R: Read>(entry: &tar::Entry<'_, R>, name: &Path, told: &Entry) -> boo
         Kind::Hardlink => kind.is_hard_link(),
     };
     let told_name = entry_name(told.path.as_bytes());
-    is_kind
+    let owner = (u64::from(stamp.uid), u64::from(stamp.gid));
+    Ok(is_kind
         && told_name.is_ok_and(|it| it == name)
         && entry.size() == told.size
         && entry.raw_file_position() == told.at + told.head
+        && (stamp.mode, owner, stamp.mtime) == (told.mode, (told.uid, told.gid), told.mtime)
+        && entry.link_name_bytes().as_deref() == told.target.as_ref().map(Name::as_bytes))
 }
