@@ -87,12 +87,10 @@ fn skip_head(plain: &mut impl Read) -> io::Result<()> {
         let length = u64::from(u16::from_le_bytes(length));
         io::copy(&mut plain.by_ref().take(length), &mut io::sink())?;
     }
-    for text in [FNAME, FCOMMENT] {
-        while flags & text != 0 {
+    for _ in [FNAME, FCOMMENT].iter().filter(|it| flags & **it != 0) {
+        byte[0] = 1;
+        while byte != [0] {
             plain.read_exact(&mut byte)?;
-            if byte == [0] {
-                break;
-            }
         }
     }
     if flags & FHCRC != 0 {
