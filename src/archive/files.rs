@@ -121,7 +121,11 @@ fn streamed(
             io::copy(&mut entry, &mut hasher)?;
         }
         all.push(Entry {
-            path: Name::new(name.as_os_str().as_encoded_bytes()),
+            // As in an index: the root has a name there.
+            path: match name.as_os_str().as_encoded_bytes() {
+                b"" => Name::new(b"."),
+                name => Name::new(name),
+            },
             kind,
             at: entry.raw_header_position(),
             head: entry.raw_file_position() - entry.raw_header_position(),
