@@ -183,7 +183,7 @@ impl Difference {
 /// Whether an entry comes from the home, or was only added for Home Assistant's software.
 fn is_of_home(entry: &Entry) -> bool {
     match entry.path.as_bytes() {
-        b"." | b"addon.json" => false,
+        b"" | b"." | b"addon.json" => false,
         b"data/home-assistant_v2.db-wal" => entry.size > 0,
         _ => true,
     }

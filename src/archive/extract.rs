@@ -76,6 +76,8 @@ pub(super) struct Wanted<'a> {
     pub(super) root: PathBuf,
     /// In the order of the tar.
     pub(super) entries: Vec<&'a Entry>,
+    /// Entries that go by another name, which stands behind them in the tar.
+    pub(super) renamed: HashMap<PathBuf, PathBuf>,
 }
 
 /// Extracts single entries of a member, reading little else where there is an index.
@@ -87,7 +89,8 @@ pub(super) fn extract_wanted(
     monitor: &dyn Monitor,
 ) -> anyhow::Result<Extracted> {
     let target = Target { prefix: String::new(), staging: wanted.folder.to_owned() };
-    let extractor = Extractor::new(std::slice::from_ref(&target), &wanted.root, cancel)?;
+    let mut extractor = Extractor::new(std::slice::from_ref(&target), &wanted.root, cancel)?;
+    extractor.renamed.clone_from(&wanted.renamed);
     let index = archive.index().ok().flatten();
     match index.as_ref().and_then(|it| it.part(&member.name)) {
         Some(part) => {
@@ -109,6 +112,7 @@ struct Extractor<'a> {
     targets: &'a [Target],
     /// What the root of each target is called in its folder.
     root: &'a Path,
+    renamed: HashMap<PathBuf, PathBuf>,
     done: Extracted,
     /// Folders get their times and modes last, when nothing in them changes any more.
     folders: HashMap<(usize, PathBuf), Stamp>,
@@ -129,6 +133,7 @@ impl<'a> Extractor<'a> {
             belows: targets.iter().map(|it| Below::open(&it.staging)).collect::<Result<_, _>>()?,
             targets,
             root,
+            renamed: HashMap::new(),
             done: Extracted::default(),
             folders: HashMap::new(),
             n_untold: 0,
@@ -260,6 +265,7 @@ impl<'a> Extractor<'a> {
     /// The target with the longest prefix of a name, and the rest of the name below the staging
     /// folder.
     fn route(&self, name: &Path) -> Option<(usize, PathBuf)> {
+        let name = self.renamed.get(name).map_or(name, PathBuf::as_path);
         let fitting = self.targets.iter().enumerate().filter_map(|(n, target)| {
             let rest = name.strip_prefix(&target.prefix).ok()?;
             Some((target.prefix.len(), n, rest))

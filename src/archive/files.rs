@@ -1,6 +1,6 @@
 //! Single files of a backup: listed, read, taken out.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
@@ -204,29 +204,59 @@ pub fn take_out(
     let mut places = Vec::new();
     for text in wanted {
         let place = archive.place(text)?;
-        let target = folder.join(place.item.to_string()).join(&place.path);
+        let target: PathBuf =
+            folder.join(place.item.to_string()).join(&place.path).components().collect();
         let is_there = target.symlink_metadata().is_ok();
         ensure!(!is_there, "{} is there already; name another folder with --to", target.display());
         places.push((text, place));
     }
-    let mut done = Extracted::default();
-    for item in archive.metadata.items() {
-        let of_item = || places.iter().filter(|(_, it)| it.item == item);
-        if of_item().next().is_none() {
-            continue;
-        }
+    let of = |item: &Item| -> Vec<&(&String, Place)> {
+        places.iter().filter(|(_, it)| it.item == *item).collect()
+    };
+    // All of them are looked for before the first is taken out.
+    let mut parts = Vec::new();
+    for item in archive.metadata.items().into_iter().filter(|it| !of(it).is_empty()) {
         let all = entries(archive, &item, false, cancel, monitor)?;
-        let is_wanted = |it: &&Entry| of_item().any(|(_, place)| place.holds(it));
-        let chosen: Vec<&Entry> = all.iter().filter(is_wanted).collect();
-        for (text, place) in of_item() {
-            ensure!(chosen.iter().any(|it| place.holds(it)), archive.no_such_file(text));
+        for (text, place) in of(&item) {
+            ensure!(all.iter().any(|it| place.holds(it)), archive.no_such_file(text));
         }
+        parts.push((item, all));
+    }
+    let mut done = Extracted::default();
+    for (item, all) in parts {
+        let places = of(&item);
+        let is_wanted = |it: &Entry| places.iter().any(|(_, place)| place.holds(it));
+        let renamed = renamed(&all, is_wanted);
+        let is_needed = |it: &&Entry| is_wanted(it) || renamed.contains_key(&normal(&it.path));
+        let entries = all.iter().filter(is_needed).collect();
         monitor.part(&item.to_string());
         let member = archive.part(&item)?;
-        let wanted = Wanted { folder, root: PathBuf::from(item.to_string()), entries: chosen };
+        let root = PathBuf::from(item.to_string());
+        let wanted = Wanted { folder, root, entries, renamed };
         done.warnings.extend(extract_wanted(archive, member, &wanted, cancel, monitor)?.warnings);
     }
     Ok(done)
+}
+
+/// Files that nobody asked for, but for another of their names: with that name, the first one of
+/// them in the tar.
+fn renamed(all: &[Entry], is_wanted: impl Fn(&Entry) -> bool) -> HashMap<PathBuf, PathBuf> {
+    let links: Vec<(PathBuf, &Entry)> = all
+        .iter()
+        .filter(|it| it.kind == Kind::Hardlink && is_wanted(it))
+        .filter_map(|it| Some((normal(it.target.as_ref()?), it)))
+        .collect();
+    let mut firsts: HashSet<&Path> = links.iter().map(|(first, _)| first.as_path()).collect();
+    for it in all.iter().filter(|it| is_wanted(it)) {
+        firsts.remove(&*normal(&it.path));
+    }
+    let mut renamed = HashMap::new();
+    for (first, link) in &links {
+        if firsts.remove(&**first) {
+            renamed.insert(first.clone(), normal(&link.path));
+        }
+    }
+    renamed
 }
 
 /// A name as components, as a person would write it. What leads out of the backup is refused where

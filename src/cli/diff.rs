@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::args::Diff;
-use super::render::size;
+use super::render::{printable, size};
 use super::{Exit, Face};
 use crate::archive::{Archive, Changed, Difference, Listing};
 use crate::backup;
@@ -81,9 +81,12 @@ fn text(difference: &Difference) -> String {
             part.removed.len(),
             part.changed.len()
         );
-        part.added.iter().for_each(|it| text += &format!("  + {it}\n"));
-        part.removed.iter().for_each(|it| text += &format!("  - {it}\n"));
-        part.changed.iter().for_each(|it| text += &format!("  ~ {}  {}\n", it.path, what(it)));
+        let mut line = |sign, path: &str, what| {
+            text += &format!("  {sign} {}{what}\n", printable(path));
+        };
+        part.added.iter().for_each(|it| line('+', it, String::new()));
+        part.removed.iter().for_each(|it| line('-', it, String::new()));
+        part.changed.iter().for_each(|it| line('~', &it.path, format!("  {}", what(it))));
     }
     text
 }

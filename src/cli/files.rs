@@ -45,14 +45,15 @@ pub(super) async fn export(face: &Face, args: Export) -> anyhow::Result<Exit> {
 pub(super) async fn import(face: &Face, args: Import) -> anyhow::Result<Exit> {
     let store = face.store().await?;
     let there = store.clone();
-    let archive = island("opening", move || {
+    let (archive, is_encrypted) = island("opening", move || {
         let archive = Archive::open(&args.file)?;
         catalog::refuse_second(&there, &archive.metadata.slug)?;
-        Ok(archive)
+        let is_encrypted = archive.is_encrypted()?;
+        Ok((archive, is_encrypted))
     })
     .await?;
     // Without its password an encrypted file cannot be read, but it can be kept.
-    let archive = match archive.metadata.protected && face.password().await?.is_none() {
+    let archive = match is_encrypted && face.password().await?.is_none() {
         true => archive,
         false => whole(face, face.unlock(archive).await?).await?,
     };

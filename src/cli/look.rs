@@ -1,23 +1,30 @@
 //! `hearthkeep ls`, `cat` and `extract`: single files of a backup.
 
-use std::io::Write;
+use std::io::{self, Write};
 
 use serde::Serialize;
 use serde_json::json;
 
 use super::args::{Cat, Extract, Ls};
 use super::list::local;
-use super::render::{exit, size, table};
+use super::render::{exit, printable, size, table};
 use super::{Exit, Face};
-use crate::archive::{self, Entry, Kind, Place};
+use crate::archive::{self, Entry, Kind, NoSuchFile, Place};
 use crate::island::island;
 use crate::model::Item;
 
 #[derive(Debug, Serialize)]
 struct Listed {
     path: String,
-    #[serde(flatten)]
-    entry: Entry,
+    #[serde(rename = "type")]
+    kind: Kind,
+    size: u64,
+    mode: u32,
+    uid: u64,
+    gid: u64,
+    /// Seconds, and the nanoseconds on top of them.
+    mtime: (i64, i64),
+    target: Option<String>,
 }
 
 pub(super) async fn ls(face: &Face, args: Ls) -> anyhow::Result<Exit> {
@@ -25,8 +32,8 @@ pub(super) async fn ls(face: &Face, args: Ls) -> anyhow::Result<Exit> {
     let (monitor, cancel) = (face.monitor(), face.cancel.clone());
     monitor.step("reading", 0);
     let listed = island("reading", move || {
-        let places: Vec<Place> = match args.path {
-            Some(path) => vec![archive.place(&path)?],
+        let places: Vec<Place> = match &args.path {
+            Some(path) => vec![archive.place(path)?],
             None => archive.metadata.items().into_iter().map(Place::all).collect(),
         };
         let mut listed = Vec::new();
@@ -37,7 +44,12 @@ pub(super) async fn ls(face: &Face, args: Ls) -> anyhow::Result<Exit> {
             );
         }
         listed.sort_by(|a, b| a.path.cmp(&b.path));
-        Ok(listed)
+        match args.path {
+            Some(wanted) if listed.is_empty() => {
+                Err(NoSuchFile { wanted, archive: archive.path.clone() }.into())
+            }
+            _ => Ok(listed),
+        }
     })
     .await?;
     face.out.print(&json!({ "entries": listed }), || text(&listed));
@@ -49,26 +61,34 @@ fn row(item: &Item, entry: Entry) -> Listed {
         b"." => item.to_string(),
         _ => format!("{item}/{}", entry.path),
     };
-    Listed { path, entry }
+    Listed {
+        path,
+        kind: entry.kind,
+        size: entry.size,
+        mode: entry.mode,
+        uid: entry.uid,
+        gid: entry.gid,
+        mtime: entry.mtime,
+        target: entry.target.map(|it| it.to_string()),
+    }
 }
 
 fn text(listed: &[Listed]) -> String {
     let rows = listed.iter().map(|it| {
-        let entry = &it.entry;
-        let kind = match entry.kind {
+        let kind = match it.kind {
             Kind::File | Kind::Hardlink => '-',
             Kind::Folder => 'd',
             Kind::Symlink => 'l',
         };
-        let target = entry.target.as_ref().map(|it| format!(" -> {it}")).unwrap_or_default();
-        let bytes = if entry.kind == Kind::File { size(entry.size) } else { String::new() };
-        let when = jiff::Timestamp::from_second(entry.mtime.0).map(|it| local(&it.to_string()));
+        let target = it.target.as_ref().map(|it| format!(" -> {it}")).unwrap_or_default();
+        let bytes = if it.kind == Kind::File { size(it.size) } else { String::new() };
+        let when = jiff::Timestamp::from_second(it.mtime.0).map(|it| local(&it.to_string()));
         vec![
-            format!("{kind}{}", permissions(entry.mode)),
-            format!("{}:{}", entry.uid, entry.gid),
+            format!("{kind}{}", permissions(it.mode)),
+            format!("{}:{}", it.uid, it.gid),
             bytes,
             when.unwrap_or_default(),
-            format!("{}{target}", printable(&it.path)),
+            printable(&format!("{}{target}", it.path)),
         ]
     });
     table(&rows.collect::<Vec<_>>())
@@ -80,21 +100,23 @@ fn permissions(mode: u32) -> String {
     (0..9).rev().map(|n| bit(n, ['x', 'w', 'r'][n as usize % 3])).collect()
 }
 
-/// A name may hold what would move a terminal's cursor.
-fn printable(name: &str) -> String {
-    name.chars().map(|it| if it.is_control() { '\u{fffd}' } else { it }).collect()
-}
-
 pub(super) async fn cat(face: &Face, args: Cat) -> anyhow::Result<Exit> {
     let archive = face.unlocked(&args.backup).await?;
     let (monitor, cancel) = (face.monitor(), face.cancel.clone());
-    island("reading", move || {
+    let printed = island("reading", move || {
         let mut out = std::io::stdout();
         archive::cat(&archive, &args.path, &mut out, &cancel, &*monitor)?;
         Ok(out.flush()?)
-    })
-    .await?;
-    Ok(Exit::Done)
+    });
+    match printed.await {
+        Err(err) if has_gone(&err) => Ok(Exit::Done),
+        printed => printed.map(|()| Exit::Done),
+    }
+}
+
+/// Whether somebody was there to read (`| head`) and has read enough.
+fn has_gone(err: &anyhow::Error) -> bool {
+    err.downcast_ref::<io::Error>().is_some_and(|it| it.kind() == io::ErrorKind::BrokenPipe)
 }
 
 pub(super) async fn extract(face: &Face, args: Extract) -> anyhow::Result<Exit> {

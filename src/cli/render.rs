@@ -64,6 +64,11 @@ pub(super) fn size(bytes: u64) -> String {
     ByteSize(bytes).to_string()
 }
 
+/// A name may hold what would move a terminal's cursor.
+pub(super) fn printable(name: &str) -> String {
+    name.chars().map(|it| if it.is_control() { '\u{fffd}' } else { it }).collect()
+}
+
 /// Rows under one another, columns in line, two spaces apart.
 pub(super) fn table(rows: &[Vec<String>]) -> String {
     let n_columns = rows.iter().map(Vec::len).max().unwrap_or(0);

@@ -88,6 +88,14 @@ impl Envelope {
         Ok(Envelope::V1 { salt: take(&mut head)? })
     }
 
+    /// At what a stream of v3 begins; none for the others, which have no stream.
+    pub(in crate::archive) fn first_nonce(&self) -> Option<[u8; 8]> {
+        match self {
+            Envelope::V3 { header, .. } => header.last_chunk().copied(),
+            Envelope::V1 { .. } | Envelope::V2 { .. } => None,
+        }
+    }
+
     /// Bytes of the envelope.
     pub(in crate::archive) fn len(&self) -> u64 {
         match self {
