@@ -28,10 +28,8 @@ impl Ahead {
         let (spare, empty) = channel::<Vec<u8>>();
         thread::Builder::new().name(name.to_owned()).spawn(move || {
             loop {
-                // Fresh memory is zeros already: none of it is touched before it is used.
-                let spare = empty.try_recv().ok().filter(|it| !it.is_empty());
+                let spare = empty.try_recv().ok().filter(|it| it.len() == PIECE);
                 let mut piece = spare.unwrap_or_else(|| vec![0; PIECE]);
-                piece.resize(PIECE, 0);
                 let read = fill(&mut reader, &mut piece).map(|n| {
                     piece.truncate(n);
                     piece

@@ -72,7 +72,7 @@ impl Archive {
         let head = self.head(member)?;
         let mut bytes = Vec::with_capacity(member.size as usize);
         self.plain(member, &head, Arc::default())?.read_to_end(&mut bytes)?;
-        Index::parse(bytes).map(Some)
+        Index::parse(bytes, self.size_bytes).map(Some)
     }
 
     /// The bytes of a member without their cipher.

@@ -16,6 +16,9 @@ use super::unlock::is_inner_tar;
 use crate::monitor::Monitor;
 use crate::signals;
 
+/// Nobody reads more, and each is compared with all before it.
+const MAX_PROBLEMS: usize = 1000;
+
 /// Something that a restore would stumble over.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Problem {
@@ -116,7 +119,10 @@ struct Look<'a> {
 impl Look<'_> {
     fn problem(&mut self, member: &str, what: impl Into<String>, hinders: bool) {
         let problem = Problem { member: member.to_owned(), what: what.into(), hinders };
-        if !self.verdict.problems.contains(&problem) {
+        // Whether one hinders is told in any case.
+        let is_enough = self.verdict.problems.len() >= MAX_PROBLEMS
+            && (!hinders || self.verdict.problems.iter().any(|it| it.hinders));
+        if !is_enough && !self.verdict.problems.contains(&problem) {
             self.verdict.problems.push(problem);
         }
     }
@@ -203,6 +209,8 @@ impl Look<'_> {
                 contents.begin(&member.name, &name, promised);
             }
             loop {
+                // What is in a hole passes nobody else who would ask.
+                signals::check(self.cancel)?;
                 let n = entry.read(&mut piece)?;
                 if let Some(contents) = &mut contents {
                     contents.piece(&piece[..n]);
