@@ -12,6 +12,8 @@ mod commands;
 mod crashes;
 #[path = "small/damage.rs"]
 mod damage;
+#[path = "archive/damaged.rs"]
+mod damaged;
 #[path = "small/databases.rs"]
 mod databases;
 #[path = "small/differences.rs"]

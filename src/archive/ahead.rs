@@ -28,8 +28,8 @@ impl Ahead {
         let (spare, empty) = channel::<Vec<u8>>();
         thread::Builder::new().name(name.to_owned()).spawn(move || {
             loop {
-                let mut piece = empty.try_recv().unwrap_or_default();
-                piece.resize(PIECE, 0);
+                let spare = empty.try_recv().ok().filter(|it| it.len() == PIECE);
+                let mut piece = spare.unwrap_or_else(|| vec![0; PIECE]);
                 let read = fill(&mut reader, &mut piece).map(|n| {
                     piece.truncate(n);
                     piece

@@ -100,9 +100,9 @@ pub(super) fn extract_wanted(
             extractor.run(archive, member, Guard::new(picked, member.size), None)
         }
         None => {
-            let places = wanted.entries.iter().map(|it| it.at).collect();
+            let places: HashSet<u64> = wanted.entries.iter().map(|it| it.at).collect();
             let tar = archive.read(member, None, cancel, monitor)?;
-            extractor.run(archive, member, tar, Some(places))
+            extractor.run(archive, member, tar, Some(&places))
         }
     }
 }
@@ -148,7 +148,7 @@ impl<'a> Extractor<'a> {
         archive: &Archive,
         member: &Member,
         tar: impl Read,
-        places: Option<HashSet<u64>>,
+        places: Option<&HashSet<u64>>,
     ) -> anyhow::Result<Extracted> {
         let extracted = self.entries(archive, member, tar, places);
         // Below a reader the reason of its error is lost, so that it is told here.
@@ -162,7 +162,7 @@ impl<'a> Extractor<'a> {
         archive: &Archive,
         member: &Member,
         tar: impl Read,
-        places: Option<HashSet<u64>>,
+        places: Option<&HashSet<u64>>,
     ) -> anyhow::Result<()> {
         let mut tar = tar::Archive::new(tar);
         for entry in tar.entries()? {
@@ -173,7 +173,7 @@ impl<'a> Extractor<'a> {
                 }
                 entry => entry.with_context(|| format!("reading {}", member.name))?,
             };
-            if places.as_ref().is_some_and(|it| !it.contains(&entry.raw_header_position())) {
+            if places.is_some_and(|it| !it.contains(&entry.raw_header_position())) {
                 continue;
             }
             let name = entry.path_bytes().into_owned();

@@ -121,7 +121,11 @@ fn streamed(
             io::copy(&mut entry, &mut hasher)?;
         }
         all.push(Entry {
-            path: Name::new(name.as_os_str().as_encoded_bytes()),
+            // As in an index: the root has a name there.
+            path: match name.as_os_str().as_encoded_bytes() {
+                b"" => Name::new(b"."),
+                name => Name::new(name),
+            },
             kind,
             at: entry.raw_header_position(),
             head: entry.raw_file_position() - entry.raw_header_position(),
@@ -162,23 +166,30 @@ pub fn cat(
         _ => bail!("{wanted} is a folder"),
     }
     let member = archive.part(&place.item)?;
-    let begin = entry.at + entry.head;
     let index = archive.index().ok().flatten();
-    let mut content: Box<dyn Read + '_> = match index.as_ref().and_then(|it| it.part(&member.name))
-    {
+    let copied = match index.as_ref().and_then(|it| it.part(&member.name)) {
         Some(part) => {
+            let begin = entry.at + entry.head;
             let range = begin..begin + entry.size;
-            Box::new(archive.picked(member, part.clone(), [range], cancel)?)
+            io::copy(&mut archive.picked(member, part.clone(), [range], cancel)?, out)
         }
-        None => {
-            let mut tar = archive.read(member, None, cancel, monitor)?;
-            io::copy(&mut (&mut tar).take(begin), &mut io::sink())?;
-            Box::new(tar.take(entry.size))
-        }
+        None => copy_streamed(archive.read(member, None, cancel, monitor)?, entry.at, out),
     };
-    let n = io::copy(&mut content, out).with_context(|| format!("reading {wanted}"))?;
+    let n = copied.with_context(|| format!("reading {wanted}"))?;
     ensure!(n == entry.size, "{wanted} is cut short");
     Ok(())
+}
+
+/// Copies the content of the entry whose header is at a place. A sparse file is shorter in the tar
+/// than it is.
+fn copy_streamed(tar: impl Read, at: u64, out: &mut dyn Write) -> io::Result<u64> {
+    for entry in tar::Archive::new(tar).entries()? {
+        let mut entry = entry?;
+        if entry.raw_header_position() == at {
+            return io::copy(&mut entry, out);
+        }
+    }
+    Ok(0)
 }
 
 /// Takes places out into a folder, in which each gets its whole path; what lies below them comes

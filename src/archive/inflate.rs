@@ -30,14 +30,14 @@ pub(super) fn gunzip(plain: impl Read + Send) -> impl Read + Send {
 pub(super) struct OldGzip<R> {
     deflate: DeflateDecoder<BufReader<R>>,
     crc: Crc,
-    is_checked: bool,
+    has_ended: bool,
 }
 
 impl<R: Read> OldGzip<R> {
     pub(super) fn new(plain: R) -> io::Result<OldGzip<R>> {
         let mut plain = BufReader::new(plain);
         skip_head(&mut plain)?;
-        Ok(OldGzip { deflate: DeflateDecoder::new(plain), crc: Crc::new(), is_checked: false })
+        Ok(OldGzip { deflate: DeflateDecoder::new(plain), crc: Crc::new(), has_ended: false })
     }
 
     fn check(&mut self) -> io::Result<()> {
@@ -59,9 +59,10 @@ impl<R: Read> Read for OldGzip<R> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         let n = self.deflate.read(out)?;
         self.crc.update(&out[..n]);
-        if n == 0 && !out.is_empty() && !self.is_checked {
+        // Whoever reads on behind the end finds no second checksum.
+        if n == 0 && !out.is_empty() && !self.has_ended {
             self.check()?;
-            self.is_checked = true;
+            self.has_ended = true;
         }
         Ok(n)
     }
@@ -86,12 +87,10 @@ fn skip_head(plain: &mut impl Read) -> io::Result<()> {
         let length = u64::from(u16::from_le_bytes(length));
         io::copy(&mut plain.by_ref().take(length), &mut io::sink())?;
     }
-    for text in [FNAME, FCOMMENT] {
-        while flags & text != 0 {
+    for _ in [FNAME, FCOMMENT].iter().filter(|it| flags & **it != 0) {
+        byte[0] = 1;
+        while byte != [0] {
             plain.read_exact(&mut byte)?;
-            if byte == [0] {
-                break;
-            }
         }
     }
     if flags & FHCRC != 0 {

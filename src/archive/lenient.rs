@@ -81,7 +81,8 @@ where
 fn number(value: &Value) -> Option<f64> {
     match value {
         Value::Number(number) => number.as_f64(),
-        Value::String(text) => text.trim().parse().ok(),
+        // JSON has no way to write the others that Rust reads, such as `nan`.
+        Value::String(text) => text.trim().parse().ok().filter(|it: &f64| it.is_finite()),
         _ => None,
     }
 }

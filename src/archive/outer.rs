@@ -21,12 +21,18 @@ pub(super) fn end(end: u64) -> u64 {
     (end + 2 * BLOCK).next_multiple_of(RECORD)
 }
 
-/// What is not as it was written, with the member that it belongs to; nothing where somebody else,
-/// such as Home Assistant on the way to another place, has written the file anew since.
-pub(super) fn check(
-    archive: &Archive,
-    index: &Index,
-) -> anyhow::Result<Vec<(String, &'static str)>> {
+/// What is not as it was written.
+pub(super) struct Altered {
+    /// The member that it belongs to.
+    pub(super) member: String,
+    pub(super) what: &'static str,
+    /// Whether it is the metadata themselves, which decide what goes where.
+    pub(super) is_metadata: bool,
+}
+
+/// What is not as it was written; nothing where somebody else, such as Home Assistant on the way to
+/// another place, has written the file anew since.
+pub(super) fn check(archive: &Archive, index: &Index) -> anyhow::Result<Vec<Altered>> {
     let mut problems = Vec::new();
     let (parts, metadata) = match archive.members.as_slice() {
         [parts @ .., metadata] if METADATA.ends_with(&metadata.name) => (parts, metadata),
@@ -50,28 +56,30 @@ pub(super) fn check(
     if !as_written {
         return Ok(problems);
     }
+    let mut tell = |it: &Member, what, is_metadata| {
+        problems.push(Altered { member: it.name.clone(), what, is_metadata });
+    };
     for it in parts {
         let wanted = area(&it.name, it.size, index.written)?;
         if !is(archive, it.offset - AREA, &wanted)? {
-            problems.push((it.name.clone(), "its header is not as it was written"));
+            tell(it, "its header is not as it was written", false);
         }
         if !is(archive, it.offset + it.size, padding(it.size))? {
-            problems.push((it.name.clone(), "what fills it up is not as it was written"));
+            tell(it, "what fills it up is not as it was written", false);
         }
     }
-    let name = || metadata.name.clone();
     let mut json = vec![0; usize::try_from(metadata.size)?];
     archive.source.read_exact_at(&mut json, metadata.offset)?;
     if Hash::of(&json) != index.metadata {
-        problems.push((name(), "it is not as it was written"));
+        tell(metadata, "it is not as it was written", true);
     }
     if !is(archive, metadata.offset - BLOCK, &small(METADATA, metadata.size, index.written))? {
-        problems.push((name(), "its header is not as it was written"));
+        tell(metadata, "its header is not as it was written", false);
     }
     let behind = metadata.offset + metadata.size;
     let size = end(behind.next_multiple_of(BLOCK));
     if archive.size_bytes != size || !is(archive, behind, &vec![0; (size - behind) as usize])? {
-        problems.push((name(), "the end of the file behind it is not as it was written"));
+        tell(metadata, "the end of the file behind it is not as it was written", false);
     }
     Ok(problems)
 }

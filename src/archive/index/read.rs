@@ -7,9 +7,15 @@ use anyhow::{Context, ensure};
 use flate2::bufread::GzDecoder;
 
 use super::{Entry, PartTable, Table, VERSION, unhex};
+use crate::archive::entry::BLOCK;
 
 /// A table larger than this is none: it is that of many terabytes.
 const MAX_TABLE_BYTES: u64 = 64 * 1024 * 1024;
+
+/// What the table of any file may have, and the bytes of a file for each one beyond: a block is told
+/// in less than 30, and takes no less than 500.
+const LEAST_TABLE_BYTES: u64 = 1024 * 1024;
+const BYTES_TO_TELL_OF: u64 = 16;
 
 /// A line longer than this is no entry: names have at most 4096 bytes.
 const MAX_LINE_BYTES: u64 = 64 * 1024;
@@ -29,11 +35,12 @@ pub(in crate::archive) struct Index {
 }
 
 impl Index {
-    /// Reads an index that is no longer encrypted.
-    pub(in crate::archive) fn parse(bytes: Vec<u8>) -> anyhow::Result<Index> {
+    /// Reads an index that is no longer encrypted, of a file of so many bytes.
+    pub(in crate::archive) fn parse(bytes: Vec<u8>, file_bytes: u64) -> anyhow::Result<Index> {
         let mut gzip = GzDecoder::new(&bytes[..]);
         let mut text = Vec::new();
-        (&mut gzip).take(MAX_TABLE_BYTES).read_to_end(&mut text).context("its table")?;
+        let most = (LEAST_TABLE_BYTES + file_bytes / BYTES_TO_TELL_OF).min(MAX_TABLE_BYTES);
+        (&mut gzip).take(most).read_to_end(&mut text).context("its table")?;
         let lists = bytes.len() - gzip.into_inner().len();
         let table: Table = serde_json::from_slice(&text).context("its table")?;
         ensure!(table.version == VERSION, "its layout {} is not known", table.version);
@@ -65,7 +72,8 @@ impl Index {
         let begin = self.lists + self.parts[..n].iter().map(list).sum::<usize>();
         let bytes = &self.bytes[begin..begin + list(&self.parts[n])];
         let lines = BufReader::with_capacity(64 * 1024, GzDecoder::new(bytes));
-        Some(Cursor { lines, line: Vec::new(), left: self.parts[n].n_entries })
+        let part = &self.parts[n];
+        Some(Cursor { lines, line: Vec::new(), left: part.n_entries, tar_bytes: part.tar_bytes })
     }
 }
 
@@ -78,6 +86,8 @@ fn check(part: &PartTable) -> anyhow::Result<()> {
     let fits = |it: &u64| *it <= part.block_bytes + part.block_bytes / 64 + 1024;
     ensure!(part.blocks.iter().all(fits), says("a block"));
     ensure!(part.head <= MAX_LINE_BYTES, says("its head"));
+    // Each has a header.
+    ensure!(part.n_entries <= part.tar_bytes / BLOCK, says("the number of its entries"));
     Ok(())
 }
 
@@ -99,6 +109,21 @@ pub(in crate::archive) struct Cursor<'a> {
     lines: BufReader<GzDecoder<&'a [u8]>>,
     line: Vec<u8>,
     left: u64,
+    tar_bytes: u64,
+}
+
+impl Cursor<'_> {
+    fn entry(&self) -> io::Result<Entry> {
+        let entry: Entry = serde_json::from_slice(&self.line)?;
+        let padded = entry.size.checked_next_multiple_of(BLOCK);
+        let ends = [Some(entry.at), Some(entry.head), padded]
+            .into_iter()
+            .try_fold(0_u64, |sum, it| sum.checked_add(it?));
+        match ends.is_some_and(|it| it <= self.tar_bytes) {
+            true => Ok(entry),
+            false => Err(io::Error::other("the index tells of more than there is")),
+        }
+    }
 }
 
 impl Iterator for Cursor<'_> {
@@ -114,9 +139,12 @@ impl Iterator for Cursor<'_> {
                 self.left = 0;
                 Some(Err(io::Error::other("the index is cut short")))
             }
+            Ok(_) if self.left == 0 => {
+                Some(Err(io::Error::other("the index has more entries than it says")))
+            }
             Ok(_) => {
-                self.left = self.left.saturating_sub(1);
-                Some(serde_json::from_slice(&self.line).map_err(Into::into))
+                self.left -= 1;
+                Some(self.entry())
             }
             Err(err) => {
                 self.left = 0;
