@@ -258,7 +258,7 @@ fn name_the_images() {
 }
 
 /// What an answer says under a key.
-fn text<'a>(answer: &'a Value, key: impl Index + Display + Copy) -> &'a str {
+fn text(answer: &Value, key: impl Index + Display + Copy) -> &str {
     answer[key].as_str().unwrap_or_else(|| panic!("no {key}: {answer}"))
 }
 

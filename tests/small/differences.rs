@@ -21,20 +21,20 @@ fn diff(asked: &Asked, before: &str, after: &str) -> Value {
 
 #[test]
 fn what_changed_since_a_backup_is_told() {
-    changes_are_told(Asked::of(full_home("diff"), ""));
+    changes_are_told(&Asked::of(full_home("diff"), ""));
 }
 
 #[test]
 fn what_changed_since_an_encrypted_backup_is_told() {
-    changes_are_told(Asked::of(full_home("diff-encrypted"), PASSWORD));
+    changes_are_told(&Asked::of(full_home("diff-encrypted"), PASSWORD));
 }
 
-fn changes_are_told(asked: Asked) {
+fn changes_are_told(asked: &Asked) {
     let before = asked.file.clone();
     for other in ["live", &asked.backup()] {
         let text = asked.ask(&["diff", &before, other]);
         assert_eq!(String::from_utf8_lossy(printed(&text)), "no difference\n", "{other}");
-        assert_eq!(diff(&asked, &before, other)["parts"], json!([]), "{other}");
+        assert_eq!(diff(asked, &before, other)["parts"], json!([]), "{other}");
     }
     change(&asked.home);
     let after = asked.backup();
@@ -56,14 +56,14 @@ fn changes_are_told(asked: Asked) {
         ] },
     ]);
     for other in ["live", &after] {
-        let told = diff(&asked, &before, other);
+        let told = diff(asked, &before, other);
         let version = json!({ "item": "core_mosquitto", "before": first, "after": second });
         let new = json!({ "item": "lamp", "before": null, "after": "hearthkeep-lab/helper:1" });
         assert_eq!(told["versions"], json!([version, new]), "{other}");
         assert_eq!((&told["gone"], &told["new"]), (&json!([]), &json!(["lamp"])), "{other}");
         assert_eq!(told["parts"], parts, "{other}");
     }
-    let back = diff(&asked, &after, &before);
+    let back = diff(asked, &after, &before);
     assert_eq!((&back["gone"], &back["new"]), (&json!(["lamp"]), &json!([])));
     assert_eq!(back["parts"][1]["added"], json!(["data/automations.yaml"]));
 
