@@ -105,7 +105,7 @@ pub(crate) fn full_home(what: &str) -> Home {
     home
 }
 
-const MEMBERS: [&str; 9] = [
+const MEMBERS: [&str; 10] = [
     "homeassistant.tar.gz",
     "core_mosquitto.tar.gz",
     "addons_local.tar.gz",
@@ -114,6 +114,7 @@ const MEMBERS: [&str; 9] = [
     "ssl.tar.gz",
     "homeassistant_other.companion.tgz",
     "bridge.companion.tgz",
+    "hearthkeep.index",
     "./backup.json",
 ];
 
@@ -200,7 +201,7 @@ fn each_part_is_laid_out_as_its_kind_wants() {
         assert!(!addon["system"][key].is_null(), "{key}: {addon}");
     }
     for (name, _) in MEMBERS.iter().flat_map(|it| match *it {
-        "./backup.json" => Vec::new(),
+        "hearthkeep.index" | "./backup.json" => Vec::new(),
         member => inner(&path, member),
     }) {
         assert!(!name.starts_with('/') && !name.split('/').any(|it| it == ".."), "{name}");

@@ -214,7 +214,7 @@ fn a_second_run_is_told_that_the_first_is_busy() {
     // What only looks is not kept waiting.
     home.hearthkeep(&["plan"]).ends(0);
     home.hearthkeep(&["list"]).ends(0);
-    home.hearthkeep(&["verify", &path]).ends(0);
+    home.bench.hearthkeep(&["verify", &path]).ends(0);
     assert_eq!(home.state("homeassistant"), "paused", "the first was disturbed");
     first.end(TERM);
     assert_eq!(first.code(), 130);
