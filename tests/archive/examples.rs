@@ -63,8 +63,10 @@ fn path(name: &str) -> PathBuf {
 #[test]
 fn each_is_listed_without_its_password() {
     let folder = fs::read_dir(path("x").parent().expect("a folder")).expect("it can be read");
-    let names = folder.map(|it| it.expect("it goes on").path());
-    assert_eq!(names.filter(|it| it.extension().is_some_and(|it| it == "tar")).count(), 7);
+    let names = folder.map(|it| it.expect("it goes on").file_name().into_string().expect("text"));
+    // Those of ours are looked at elsewhere.
+    let of_others = |it: &String| it.ends_with(".tar") && !it.starts_with("hearthkeep_");
+    assert_eq!(names.filter(of_others).count(), EXAMPLES.len());
     for (name, members, items) in EXAMPLES {
         let archive = Archive::open(&path(name)).unwrap_or_else(|err| panic!("{name}: {err}"));
         let there: Vec<&str> = archive.members.iter().map(|it| it.name.as_str()).collect();
