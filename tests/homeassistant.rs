@@ -9,6 +9,8 @@
 mod api;
 #[path = "homeassistant/by_hand.rs"]
 mod by_hand;
+#[path = "homeassistant/encrypted.rs"]
+mod encrypted;
 #[path = "homeassistant/home.rs"]
 mod home;
 #[path = "homeassistant/moving.rs"]
@@ -23,7 +25,9 @@ mod support;
 #[path = "homeassistant/tree.rs"]
 mod tree;
 
+use std::fs;
 use std::path::{Path, PathBuf};
+use std::thread;
 
 use serde_json::Value;
 
@@ -45,9 +49,16 @@ fn a_busy_home_moves_into_empty_volumes() {
 fn home_assistant_and_we_take_each_others_files() {
     let (home, bench) = (Home::lived_in("own"), Bench::new());
     let ours = backup(&home, &bench, "Ours");
+    let [older, newer] = encrypted::backups(&home, &bench);
     own::software_reads_it(&home, &ours);
-    own::encryption_and_back_keeps_it(&home, &bench, &ours);
-    own::restore_takes_it(&home, &ours);
+    encrypted::on_the_way_it_stays_whole(&home, &bench, [&ours, &older]);
+    let [plain, sealed] = [&ours, &newer].map(|it| it.copied_to(&bench.folder("elsewhere")));
+    thread::scope(|scope| {
+        // The newest one needs nothing of this home but its files.
+        scope.spawn(|| encrypted::by_the_newest_it_stays_whole(&bench, [&plain, &sealed]));
+        own::restore_takes_it(&home, &ours);
+        encrypted::restore_takes_it(&home, &older);
+    });
     own::backups_are_restored_by_us(&home, &bench);
     // Stops Home Assistant, so that it can compare what lies still; the next one starts it.
     by_hand::restores_the_same(&home, &bench);
@@ -77,11 +88,25 @@ struct Made {
     report: Value,
 }
 
+impl Made {
+    /// The same in another folder.
+    fn copied_to(&self, folder: &Path) -> Made {
+        let path = folder.join(self.path.file_name().expect("a backup has a name"));
+        fs::copy(&self.path, &path).expect("it can be copied");
+        let (slug, name, report) = (self.slug.clone(), self.name.clone(), self.report.clone());
+        Made { slug, name, path, size_bytes: self.size_bytes, report }
+    }
+}
+
 /// Backs a home up, which must end well.
 fn backup(home: &Home, bench: &Bench, name: &str) -> Made {
-    let project = &home.project;
-    let run = bench.hearthkeep(&["backup", "--project", project, "--name", name, "--json"]).ends(0);
-    let report = run.json();
+    backup_with(home, bench, name, &[])
+}
+
+/// The same with more words.
+fn backup_with(home: &Home, bench: &Bench, name: &str, more: &[&str]) -> Made {
+    let words = ["backup", "--project", &home.project, "--name", name, "--json"];
+    let report = bench.hearthkeep(&[&words, more].concat()).ends(0).json();
     let text = |key: &str| report[key].as_str().expect("the report has it").to_owned();
     Made {
         slug: text("slug"),

@@ -12,10 +12,16 @@ mod commands;
 mod crashes;
 #[path = "small/damage.rs"]
 mod damage;
+#[path = "archive/damaged.rs"]
+mod damaged;
 #[path = "small/databases.rs"]
 mod databases;
+#[path = "small/differences.rs"]
+mod differences;
 #[path = "small/disk.rs"]
 mod disk;
+#[path = "small/encrypted.rs"]
+mod encrypted;
 #[path = "small/fidelity.rs"]
 mod fidelity;
 #[path = "small/holds.rs"]
@@ -36,6 +42,8 @@ mod refusals;
 mod routes;
 #[path = "small/signals.rs"]
 mod signals;
+#[path = "small/single_files.rs"]
+mod single_files;
 #[path = "small/storm.rs"]
 mod storm;
 #[path = "small/stubborn.rs"]

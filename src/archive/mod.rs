@@ -30,6 +30,7 @@ mod picked;
 mod reading;
 mod secure;
 mod source;
+mod through;
 mod unlock;
 mod verify;
 mod write;

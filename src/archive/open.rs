@@ -2,13 +2,14 @@
 
 use std::io::Seek;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use anyhow::Context;
 use tar::EntryType;
 
 use super::entry::BLOCK;
 use super::guard;
+use super::index::Index;
 use super::metadata::Metadata;
 use super::secure::Opener;
 use super::source::{Source, Window};
@@ -78,6 +79,8 @@ pub struct Archive {
     pub(super) source: Source,
     /// The keys of its password, once that is known.
     pub(super) opener: Option<Arc<Opener>>,
+    /// The index, once it was read.
+    pub(super) index: OnceLock<Arc<Index>>,
 }
 
 impl Archive {
@@ -97,7 +100,15 @@ impl Archive {
         let members = members(path, &source)?;
         let metadata = metadata(path, &source, &members)?;
         let (path, size_bytes) = (path.to_owned(), source.size());
-        Ok(Archive { path, metadata, members, size_bytes, source, opener: None })
+        Ok(Archive {
+            path,
+            metadata,
+            members,
+            size_bytes,
+            source,
+            opener: None,
+            index: OnceLock::new(),
+        })
     }
 
     /// The member that holds an item; readers of foreign files must take both endings.

@@ -66,13 +66,17 @@ impl Archive {
     }
 
     /// The index, where the file has one.
-    pub(super) fn index(&self) -> anyhow::Result<Option<Index>> {
+    pub(super) fn index(&self) -> anyhow::Result<Option<Arc<Index>>> {
+        if let Some(index) = self.index.get() {
+            return Ok(Some(index.clone()));
+        }
         let Some(member) = self.members.iter().find(|it| it.name == INDEX) else { return Ok(None) };
         anyhow::ensure!(member.size <= MAX_INDEX_BYTES, "it is far too large");
         let head = self.head(member)?;
         let mut bytes = Vec::with_capacity(member.size as usize);
         self.plain(member, &head, Arc::default())?.read_to_end(&mut bytes)?;
-        Index::parse(bytes, self.size_bytes).map(Some)
+        let index = Arc::new(Index::parse(bytes, self.size_bytes)?);
+        Ok(Some(self.index.get_or_init(|| index).clone()))
     }
 
     /// The bytes of a member without their cipher.

@@ -1,18 +1,18 @@
 //! Reading a file to its end, to know that a restore could.
 
 use std::collections::BTreeMap;
-use std::io::{self, Read};
 use std::path::Path;
+use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
 use super::contents::Contents;
-use super::extract::{entry_name, stamp};
-use super::index::{Cursor, Entry, INDEX, Index, Kind, Name};
+use super::index::{INDEX, Index};
 use super::open::{Archive, Member, OpenError};
 use super::outer;
 use super::secure::Envelope;
-use super::unlock::is_inner_tar;
+use super::through::Through;
+use super::unlock::{Head, is_inner_tar};
 use crate::monitor::Monitor;
 use crate::signals;
 
@@ -91,19 +91,10 @@ pub fn verify(
     archive.check_unlocked()?;
     let mut look = Look { archive, checks, cancel, monitor, verdict: Verdict::default() };
     let index = look.index();
-    look.members(index.as_ref());
+    look.members(index.as_deref());
     for member in archive.members.iter().filter(|it| is_inner_tar(&it.name)) {
         monitor.part(&member.name);
-        // Where that cannot be had, nothing is said of the backup.
-        let contents = checks.contents.map(Contents::new).transpose()?;
-        let read = look.part(member, index.as_ref(), contents);
-        signals::check(cancel).map_err(anyhow::Error::from)?;
-        match read {
-            Ok(bytes) => {
-                look.verdict.content_bytes.insert(member.name.clone(), bytes);
-            }
-            Err(err) => look.problem(&member.name, format!("{err:#}"), true),
-        }
+        look.part(member, index.as_deref())?;
     }
     Ok(look.verdict)
 }
@@ -127,7 +118,7 @@ impl Look<'_> {
         }
     }
 
-    fn index(&mut self) -> Option<Index> {
+    fn index(&mut self) -> Option<Arc<Index>> {
         let manifest = self.archive.metadata.hearthkeep.as_ref();
         match self.archive.index() {
             Ok(None) if manifest.is_some_and(|it| it.version > 1) => {
@@ -178,109 +169,35 @@ impl Look<'_> {
         self.archive.members.iter().any(|it| it.name == member)
     }
 
-    /// Reads a part to its end; gives the bytes of its files.
-    fn part(
-        &mut self,
-        member: &Member,
-        index: Option<&Index>,
-        mut contents: Option<Contents>,
-    ) -> anyhow::Result<u64> {
-        let part = index.and_then(|it| it.part(&member.name));
-        let hashes = self.checks.hashes || !self.is_guarded(member)?;
-        let mut inner = self.archive.read(member, part, self.cancel, self.monitor)?;
-        let mut told = index.and_then(|it| it.entries(&member.name));
-        let mut piece = vec![0; 256 * 1024];
-        let mut tar = tar::Archive::new(&mut inner);
-        let mut bytes = 0;
-        for entry in tar.entries()? {
-            let mut entry = entry?;
-            let name = entry_name(&entry.path_bytes()).map_err(|err| {
-                anyhow::anyhow!("{}: {err}", String::from_utf8_lossy(&entry.path_bytes()))
-            })?;
-            let wanted = self.next_told(&mut told);
-            if let Some(wanted) = &wanted {
-                let is_told = is_told(&mut entry, &name, wanted)?;
-                anyhow::ensure!(is_told, "{} is not what the index says", name.display());
+    /// Reads a part to its end.
+    fn part(&mut self, member: &Member, index: Option<&Index>) -> Result<(), OpenError> {
+        let (archive, name) = (self.archive, &member.name);
+        let table = index.and_then(|it| it.part(name));
+        // Where databases cannot be put anywhere, nothing is said of the backup.
+        let contents = self.checks.contents.map(Contents::new).transpose()?;
+        let told = index.and_then(|it| it.entries(name));
+        let mut through = Through::new(member, told, contents, self.cancel);
+        let hashes = self.checks.hashes || !self.is_guarded(member);
+        let read = archive.read(member, table, self.cancel, self.monitor);
+        let bytes = read.and_then(|inner| through.read(inner, hashes));
+        signals::check(self.cancel).map_err(anyhow::Error::from)?;
+        let seen = through.finish();
+        seen.index.into_iter().for_each(|it| self.problem(INDEX, it, false));
+        match bytes {
+            Ok(bytes) => {
+                self.verdict.content_bytes.insert(name.clone(), bytes);
+                seen.contents.into_iter().for_each(|it| self.problem(name, it, false));
+                self.verdict.notes.extend(seen.notes);
             }
-            let mut hasher = hashes.then(blake3::Hasher::new);
-            let (promised, mut seen) = (entry.size(), 0);
-            let is_file = entry.header().entry_type().is_file();
-            if let Some(contents) = contents.as_mut().filter(|_| is_file) {
-                contents.begin(&member.name, &name, promised);
-            }
-            loop {
-                // What is in a hole passes nobody else who would ask.
-                signals::check(self.cancel)?;
-                let n = entry.read(&mut piece)?;
-                if let Some(contents) = &mut contents {
-                    contents.piece(&piece[..n]);
-                }
-                match n {
-                    0 => break,
-                    n => seen += n as u64,
-                }
-                if let Some(hasher) = &mut hasher {
-                    hasher.update(&piece[..n]);
-                }
-            }
-            anyhow::ensure!(seen == promised, "cut short in {}", name.display());
-            let hash = hasher.map(|it| it.finalize().into());
-            if let (Some(hash), Some(Some(wanted))) = (hash, wanted.map(|it| it.hash)) {
-                anyhow::ensure!(wanted == hash, "{} has another content", name.display());
-            }
-            bytes += seen;
+            Err(err) => self.problem(name, format!("{err:#}"), true),
         }
-        if self.next_told(&mut told).is_some() {
-            anyhow::bail!("the index tells of more entries than there are");
-        }
-        // The checksum stands behind the end of the tar.
-        io::copy(&mut inner, &mut io::sink())?;
-        if let Some(contents) = contents {
-            let (problems, notes) = contents.finish();
-            problems.into_iter().for_each(|it| self.problem(&member.name, it, false));
-            self.verdict.notes.extend(notes);
-        }
-        Ok(bytes)
+        Ok(())
     }
 
     /// Whether something around its inner tar notices when that was altered.
-    fn is_guarded(&self, member: &Member) -> anyhow::Result<bool> {
-        let envelope = self.archive.head(member)?.envelope;
-        Ok(member.name.ends_with("gz") || matches!(envelope, Some(Envelope::V3 { .. })))
+    fn is_guarded(&self, member: &Member) -> bool {
+        let head = self.archive.head(member);
+        let is_newest = |it: Head| matches!(it.envelope, Some(Envelope::V3 { .. }));
+        member.name.ends_with("gz") || head.is_ok_and(is_newest)
     }
-
-    /// What the index says of the next entry, as long as the index can be read.
-    fn next_told(&mut self, told: &mut Option<Cursor<'_>>) -> Option<Entry> {
-        match told.as_mut()?.next()? {
-            Ok(entry) => Some(entry),
-            Err(err) => {
-                self.problem(INDEX, err.to_string(), false);
-                *told = None;
-                None
-            }
-        }
-    }
-}
-
-fn is_told<R: Read>(
-    entry: &mut tar::Entry<'_, R>,
-    name: &Path,
-    told: &Entry,
-) -> anyhow::Result<bool> {
-    let (stamp, _) = stamp(entry)?;
-    let kind = entry.header().entry_type();
-    let is_kind = match told.kind {
-        Kind::File => kind.is_file(),
-        Kind::Folder => kind.is_dir(),
-        Kind::Symlink => kind.is_symlink(),
-        Kind::Hardlink => kind.is_hard_link(),
-    };
-    let told_name = entry_name(told.path.as_bytes());
-    let owner = (u64::from(stamp.uid), u64::from(stamp.gid));
-    Ok(is_kind
-        && told_name.is_ok_and(|it| it == name)
-        && entry.size() == told.size
-        && entry.raw_file_position() == told.at + told.head
-        && (stamp.mode, owner, stamp.mtime) == (told.mode, (told.uid, told.gid), told.mtime)
-        && entry.link_name_bytes().as_deref() == told.target.as_ref().map(Name::as_bytes))
 }

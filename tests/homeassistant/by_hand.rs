@@ -59,7 +59,7 @@ fn names_are_listed(backup: &Path) {
         item => format!("./{item}.tar.gz"),
     };
     let mut wanted: Vec<String> = ITEMS.iter().map(member).collect();
-    wanted.push("./backup.json".to_owned());
+    wanted.extend(["./backup.json", "./hearthkeep.index"].map(str::to_owned));
     wanted.sort_unstable();
     assert_eq!((names, run.stderr.as_str()), (wanted.iter().map(String::as_str).collect(), ""));
     assert!(fs::metadata(backup).expect("it is there").len().is_multiple_of(10_240));

@@ -1,5 +1,6 @@
 //! Homes of the real Home Assistant with a broker and one more companion, gone when a test is over.
 
+use std::fmt::Display;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -8,6 +9,7 @@ use std::sync::LazyLock;
 use std::thread;
 use std::time::Duration;
 
+use serde_json::value::Index;
 use serde_json::{Value, json};
 
 use super::api::{Api, CLIENT};
@@ -128,8 +130,20 @@ impl Home {
         let messages: Vec<String> = messages.iter().map(Value::to_string).collect();
         let mut arguments = vec![self.tokens.access.as_str()];
         arguments.extend(messages.iter().map(String::as_str));
-        let results = self.python("websocket.py", &arguments);
-        results.as_array().expect("one result a message").clone()
+        let answers = self.python("websocket.py", &arguments);
+        let answers = answers.as_array().expect("one answer a message").iter();
+        let result = |(answer, message): (&Value, &String)| {
+            assert_eq!(answer[0], true, "{message}: {answer}");
+            answer[1].clone()
+        };
+        answers.zip(&messages).map(result).collect()
+    }
+
+    /// Asks for what is refused; gives the code of the error.
+    pub(crate) fn is_refused(&self, message: &Value) -> String {
+        let answers = self.python("websocket.py", &[&self.tokens.access, &message.to_string()]);
+        assert_eq!(answers[0][0], false, "{message}: {answers}");
+        text(&answers[0], 1).to_owned()
     }
 
     pub(crate) fn areas(&self) -> Vec<String> {
@@ -244,7 +258,7 @@ fn name_the_images() {
 }
 
 /// What an answer says under a key.
-fn text<'a>(answer: &'a Value, key: &str) -> &'a str {
+fn text(answer: &Value, key: impl Index + Display + Copy) -> &str {
     answer[key].as_str().unwrap_or_else(|| panic!("no {key}: {answer}"))
 }
 

@@ -59,6 +59,18 @@ pub(crate) fn refuses(file: &Path, password: Option<&str>) {
     assert!(files.keys().eq([Path::new(OLD)]), "{files:?}");
 }
 
+/// Runs a script beside this file with its Python and its libraries, on files in one folder; gives
+/// the JSON that it prints.
+pub(crate) fn python(script: &str, folder: &Path, arguments: &[&str]) -> Value {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/homeassistant").join(script);
+    let mut command = Command::new("docker");
+    command.args(["run", "--rm", "--network", "none", "--label", LABEL]);
+    command.arg("--volume").arg(format!("{}:/script.py:ro", script.display()));
+    command.arg("--volume").arg(format!("{0}:{0}", folder.display()));
+    command.args(["--entrypoint", "python3", IMAGE, "/script.py"]).args(arguments);
+    Run::from(command.output().expect("docker is installed")).ends(0).json()
+}
+
 /// Starts it once, with the order to restore.
 fn restore(file: &Path, password: Option<&str>) -> (Run, Value, Files) {
     let config = tempfile::tempdir().expect("a temporary folder can be made");

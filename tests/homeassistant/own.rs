@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::home::{Home, wait_for};
 use super::moving::sound_inside;
 use super::support::{Bench, docker};
-use super::{ITEMS, Made, restore};
+use super::{Made, restore};
 
 /// Plain Python, securetar and the readers of Home Assistant see the same members, each inner tar
 /// whole in one gzip member.
@@ -20,6 +20,7 @@ pub(crate) fn software_reads_it(home: &Home, made: &Made) {
         "core_mosquitto.tar.gz": true,
         "share.tar.gz": true,
         "clock.companion.tgz": true,
+        "hearthkeep.index": false,
         "./backup.json": false,
     });
     assert_eq!(seen["whole"], wanted);
@@ -41,32 +42,6 @@ pub(crate) fn software_reads_it(home: &Home, made: &Made) {
     assert_eq!(backup["size"], made.size_bytes);
 }
 
-/// On the way to a store that wants it so, Home Assistant encrypts each part by itself; on the way
-/// back it decrypts. Everything is as before then, what only we understand included.
-pub(crate) fn encryption_and_back_keeps_it(home: &Home, bench: &Bench, made: &Made) {
-    let (encrypted, decrypted) = ("/tmp/encrypted.tar", "/tmp/decrypted.tar");
-    let seen = home.python("recrypt.py", &[&inside(made), encrypted, decrypted]);
-    assert_eq!(seen["opens"], json!({ "lab-password": true, "another": false }));
-    let ciphered =
-        ["./backup.json", "core_mosquitto.tar.gz", "homeassistant.tar.gz", "share.tar.gz"];
-    assert_eq!(seen["encrypted"], json!(ciphered));
-    // Only spelt in another way.
-    assert_eq!(seen["changed"], json!(["./backup.json"]));
-    let metadata = seen["metadata"].as_array().expect("three of them");
-    assert!(metadata[0]["hearthkeep"].is_object());
-    assert_eq!(metadata[0]["hearthkeep"], metadata[1]["hearthkeep"]);
-    assert_eq!(metadata[0], metadata[2]);
-
-    let file = bench.path().join("decrypted.tar");
-    let file = file.to_str().expect("a plain path");
-    docker(&["cp", &format!("{}:{decrypted}", home.homeassistant()), file]);
-    bench.hearthkeep(&["verify", file]).ends(0);
-    let shown = bench.hearthkeep(&["show", file, "--json"]).ends(0).json();
-    let items = shown["items"].as_array().expect("a list").iter();
-    let items: BTreeSet<&str> = items.filter_map(Value::as_str).collect();
-    assert_eq!(items, BTreeSet::from(ITEMS));
-}
-
 /// The file lies where Home Assistant keeps its backups. Told to by its own means, it restores it,
 /// and lists it afterwards.
 pub(crate) fn restore_takes_it(home: &Home, made: &Made) {
@@ -82,31 +57,41 @@ pub(crate) fn restore_takes_it(home: &Home, made: &Made) {
     put(home, ".HA_RESTORE", &order.to_string());
     let id = home.homeassistant();
     docker(&["restart", &id]);
-    let done = || docker(&["logs", &id]).contains("Restore complete, restarting");
+    came_back(home, &before, 1);
+    is_listed(home, made, false);
+}
+
+/// Waits until Home Assistant has restored for the n-th time; it is as it was at the backup then.
+pub(crate) fn came_back(home: &Home, before: &[u64], n: usize) {
+    let id = home.homeassistant();
+    let done = || docker(&["logs", &id]).matches("Restore complete, restarting").count() == n;
     wait_for("Home Assistant has restored it", done);
     home.wait_until_up();
     assert_unchanged(home);
-
     let info = &home.ask(&[json!({ "type": "backup/info" })])[0];
     let event = &info["last_action_event"];
     assert_eq!(
         (&event["manager_state"], &event["state"]),
         (&json!("restore_backup"), &json!("completed"))
     );
+    let ticks = sound_inside(home, "/config");
+    let n_common = before.iter().zip(&ticks).take_while(|(a, b)| a == b).count();
+    assert!((1..before.len()).contains(&n_common), "{ticks:?} after {before:?}");
+}
+
+/// Home Assistant lists it among its own.
+pub(crate) fn is_listed(home: &Home, made: &Made, protected: bool) {
+    let info = &home.ask(&[json!({ "type": "backup/info" })])[0];
     assert_eq!(info["agent_errors"], json!({}));
     let backups = info["backups"].as_array().expect("a list");
     let listed = backups.iter().find(|it| it["backup_id"] == made.slug);
     let listed = listed.unwrap_or_else(|| panic!("not listed: {info}"));
     assert_eq!(listed["name"], made.name);
-    let local = json!({ "backup.local": { "protected": false, "size": made.size_bytes } });
+    let local = json!({ "backup.local": { "protected": protected, "size": made.size_bytes } });
     assert_eq!(listed["agents"], local);
     assert_eq!(listed["homeassistant_version"], "2026.2.3");
     assert_eq!(listed["folders"], json!(["share"]));
     assert_eq!(listed["addons"][0]["slug"], "core_mosquitto");
-
-    let ticks = sound_inside(home, "/config");
-    let n_common = before.iter().zip(&ticks).take_while(|(a, b)| a == b).count();
-    assert!((1..before.len()).contains(&n_common), "{ticks:?} after {before:?}");
 }
 
 /// What `backup.create` makes is listed, sound, and brought back by us; only who is concerned is
@@ -177,7 +162,7 @@ fn file_name(made: &Made) -> &std::ffi::OsStr {
 }
 
 /// Where Home Assistant sees the backup.
-fn inside(made: &Made) -> String {
+pub(crate) fn inside(made: &Made) -> String {
     format!("/config/backups/{}", file_name(made).to_string_lossy())
 }
 

@@ -10,6 +10,7 @@ from homeassistant.components.backup import util
 from securetar import SecureTarFile
 
 METADATA = "./backup.json"
+INDEX = "hearthkeep.index"  # of which only we know
 
 
 def whole(path):
@@ -19,7 +20,7 @@ def whole(path):
         for member in outer:
             content = outer.extractfile(member).read()
             inflate = zlib.decompressobj(wbits=31)
-            if member.name != METADATA:
+            if member.name not in (METADATA, INDEX):
                 inflate.decompress(content)
             members[member.name] = inflate.eof and not inflate.unused_data
     return members
@@ -31,7 +32,7 @@ def streamed(path, open_inner):
     with tarfile.open(path, "r|") as outer:
         for member in outer:
             names[member.name] = []
-            if member.name == METADATA:
+            if member.name in (METADATA, INDEX):
                 continue
             with open_inner(outer.extractfile(member)) as inner:
                 for entry in inner:

@@ -1,5 +1,6 @@
-"""Home Assistant encrypts a backup and decrypts it again, as on the way to and from a store:
-recrypt.py FILE ENCRYPTED DECRYPTED prints what became of its members."""
+"""Home Assistant encrypts a backup, or decrypts it, as on the way to and from a store:
+recrypt.py PASSWORD FILE [encrypt|decrypt FILE]... prints of each file what its readers say and what
+became of the members of the first."""
 
 import json
 import sys
@@ -9,7 +10,15 @@ from pathlib import Path
 from homeassistant.components.backup import util
 
 METADATA = "./backup.json"
-PASSWORD = "lab-password"
+
+
+def ways():
+    """What it takes to encrypt, of an older and of a newer Home Assistant."""
+    if hasattr(util, "NonceGenerator"):
+        return util.NonceGenerator()
+    from securetar import SecureTarRootKeyContext
+
+    return SecureTarRootKeyContext(password)
 
 
 def pipe(cipher, source, target):
@@ -18,7 +27,7 @@ def pipe(cipher, source, target):
     errors = []
     with source.open("rb") as incoming, target.open("wb") as outgoing:
         minimum = backup.size + tars * tarfile.RECORDSIZE
-        cipher(backup, incoming, outgoing, PASSWORD, errors.append, minimum, util.NonceGenerator())
+        cipher(backup, incoming, outgoing, password, errors.append, minimum, ways())
     assert errors == [None], errors
 
 
@@ -27,17 +36,20 @@ def members(path):
         return {it.name: outer.extractfile(it).read() for it in outer}
 
 
-before, encrypted, decrypted = (Path(it) for it in sys.argv[1:])
-pipe(util.encrypt_backup, before, encrypted)
-pipe(util.decrypt_backup, encrypted, decrypted)
-first, between, last = members(before), members(encrypted), members(decrypted)
-print(
-    json.dumps(
-        {
-            "opens": {it: util.validate_password(encrypted, it) for it in (PASSWORD, "another")},
-            "encrypted": sorted(it for it in first if between.get(it) != first[it]),
-            "changed": sorted(it for it in first | last if last.get(it) != first.get(it)),
-            "metadata": [json.loads(it[METADATA]) for it in (first, between, last)],
-        }
-    )
-)
+def look(path):
+    now = members(path)
+    return {
+        "opens": {it: util.validate_password(path, it) for it in (password, "another")},
+        "protected": util.read_backup(path).protected,
+        "changed": sorted(it for it in first | now if now.get(it) != first.get(it)),
+        "metadata": json.loads(now[METADATA]),
+    }
+
+
+password, source, *steps = sys.argv[1:]
+paths = [Path(source)]
+for way, target in zip(steps[::2], steps[1::2]):
+    paths.append(Path(target))
+    pipe(getattr(util, f"{way}_backup"), *paths[-2:])
+first = members(paths[0])
+print(json.dumps([look(it) for it in paths]))

@@ -1,4 +1,5 @@
-"""Asks Home Assistant over its WebSocket: websocket.py TOKEN MESSAGE... prints the results."""
+"""Asks Home Assistant over its WebSocket: websocket.py TOKEN MESSAGE... prints for each message whether
+it went well, and the result, or the code of the error."""
 
 import asyncio
 import json
@@ -15,10 +16,16 @@ async def ask(token, messages):
         answer = await socket.receive_json()
         assert answer["type"] == "auth_ok", answer
         for number, message in enumerate(messages, 1):
-            await socket.send_json({"id": number, **json.loads(message)})
-            answer = await socket.receive_json()
-            assert answer["success"], answer
-            yield answer["result"]
+            message = json.loads(message)
+            await socket.send_json({"id": number, **message})
+            answer = await socket.receive()
+            if answer.type is aiohttp.WSMsgType.TEXT:
+                answer = answer.json()
+                yield answer["success"], answer.get("result", answer.get("error", {}).get("code"))
+            else:
+                # It may be gone to restart before it answers.
+                assert message["type"] == "backup/restore", answer
+                yield True, None
 
 
 async def main(token, *messages):

@@ -1,13 +1,15 @@
 //! Files that are no backup, or not whole: refused by name, and nothing changes.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use hearthkeep::archive::{Archive, Member};
 
+use crate::damaged::{Case, Wanted, cases};
 use crate::layout::full_home;
 use crate::nasty::noise;
-use crate::support::home::{Home, tool};
+use crate::support::home::{Home, bind, tool};
 use crate::tree::{assert_same, look};
 
 fn put(home: &Home, name: &str, bytes: &[u8]) -> String {
@@ -122,16 +124,19 @@ fn a_cut_file_is_refused_wherever_it_is_cut() {
     assert_eq!(home.started("homeassistant"), started, "it was stopped");
     // Behind the end everything is there, and only zeros are missing.
     let file = put(&home, "only-zeros-missing.tar", &bytes[..end + 512]);
-    home.hearthkeep(&["verify", &file]).ends(0);
+    assert!(home.hearthkeep(&["verify", &file]).ends(14).stdout.contains("the end of the file"));
+    let run = home.hearthkeep(&["restore", &file, "--yes"]).ends(3);
+    assert!(run.stderr.contains("the end of the file"), "{}", run.stderr);
 }
 
-/// The parts of a file, all members but the metadata, and where the headers of each begin.
+/// The parts of a file, all members but the metadata and the index, and where the headers of each
+/// begin.
 fn parts(path: &Path) -> Vec<(usize, Member)> {
     let archive = Archive::open(path).expect("it is whole");
     let ends = archive.members.iter().map(end_of);
     let begins: Vec<usize> = std::iter::once(0).chain(ends).collect();
     let parts = begins.into_iter().zip(archive.members);
-    parts.filter(|(_, it)| it.name != "backup.json").collect()
+    parts.filter(|(_, it)| !["backup.json", "hearthkeep.index"].contains(&&*it.name)).collect()
 }
 
 fn end_of(member: &Member) -> usize {
@@ -217,4 +222,110 @@ fn a_header_with_a_wrong_byte_never_brings_the_program_down() {
         let run = home.hearthkeep(&["verify", &file]).ends(14);
         assert!(run.error().contains(&file), "{}", run.error());
     }
+}
+
+#[test]
+fn whatever_is_damaged_is_refused_or_told() {
+    check_all("table", &[]);
+}
+
+#[test]
+fn whatever_is_damaged_is_refused_or_told_where_it_is_encrypted() {
+    let home = Home::empty("password");
+    let password = home.write("password", "correct horse");
+    fs::set_permissions(&password, fs::Permissions::from_mode(0o600)).expect("it is there");
+    check_all("table-v3", &["--password-file", &password.display().to_string()]);
+}
+
+/// Every damage of the table, for each command that reads a file.
+fn check_all(what: &str, password: &[&str]) {
+    let home = Home::empty(what);
+    home.write("config/.HA_VERSION", "2026.2.3");
+    home.write("config/configuration.yaml", "default_config:\n");
+    home.write("share/shared", "share");
+    home.write("bridge/state", "bridge");
+    let config = bind(&home.config(), "/config");
+    let share = bind(&home.bench.folder("share"), "/share");
+    home.run_homeassistant(&["--volume", &config, "--volume", &share]);
+    home.companion("bridge", &[]);
+    let store = home.bench.folder("store").display().to_string();
+    let sound = home.backup(&[password, &["--store", &store]].concat());
+    let cases = cases(&fs::read(sound).expect("it can be read"));
+    let folder = home.bench.folder("damaged");
+    let files: Vec<String> =
+        (0..cases.len()).map(|n| folder.join(format!("{n}.tar")).display().to_string()).collect();
+    for (file, case) in files.iter().zip(&cases) {
+        crate::support::home::write(Path::new(file), &case.bytes);
+    }
+    check_list(&home, &files, &cases);
+
+    let (was, started) = (look(home.bench.path()), home.started("homeassistant"));
+    for (file, case) in files.iter().zip(&cases) {
+        check_verify(&home, file, case, password);
+        if let Wanted::Unreadable(wanted) | Wanted::Refused(wanted) = &case.wanted {
+            let words = [&["restore", file, "--yes"], password].concat();
+            let run = home.hearthkeep(&words);
+            assert_eq!(run.code, 14, "{}: {}", case.what, run.stderr);
+            let error = run.error();
+            assert!(error.contains(file) && error.contains(wanted), "{}: {error}", case.what);
+        }
+    }
+    // The program notes its runs beside the home.
+    let all_but_state = |mut it: std::collections::BTreeMap<Vec<u8>, _>| {
+        it.retain(|name, _| !name.is_empty() && !name.starts_with(b"state"));
+        it
+    };
+    assert_same(&all_but_state(was), &all_but_state(look(home.bench.path())));
+    assert_eq!(home.started("homeassistant"), started, "it was stopped");
+
+    // Each takes a restart; to save time, one for each place that may be damaged.
+    let places = ["without hearthkeep.index", "a byte behind", "a byte among", "the other way"];
+    for place in places {
+        let mut fitting = files.iter().zip(&cases).filter(|(_, it)| it.what.starts_with(place));
+        let (file, case) = fitting.next().expect("the table has it");
+        home.write("config/configuration.yaml", "changed:\n");
+        let run = home.hearthkeep(&[&["restore", file, "--yes"], password].concat());
+        let code = match &case.wanted {
+            Wanted::Sound => 0,
+            _ => 3,
+        };
+        assert_eq!(run.code, code, "{}: {}", case.what, run.stderr);
+        if let Wanted::Restored(wanted) = &case.wanted {
+            assert!(run.stderr.contains(file) && run.stderr.contains(wanted), "{}", run.stderr);
+        }
+        let config = home.read("config/configuration.yaml");
+        assert_eq!(config.as_deref(), Some("default_config:\n"), "{}", case.what);
+    }
+}
+
+/// What can be opened is listed, what cannot is named; neither is a failure of the list.
+fn check_list(home: &Home, files: &[String], cases: &[Case]) {
+    let store = home.bench.folder("damaged").display().to_string();
+    let list = home.hearthkeep(&["--json", "list", "--store", &store]).ends(0).json();
+    let texts = |key: &str, get: fn(&serde_json::Value) -> &serde_json::Value| -> Vec<String> {
+        let all = list[key].as_array().expect("a list").iter();
+        all.map(|it| get(it).as_str().expect("a text").to_owned()).collect()
+    };
+    let (listed, unreadable) = (texts("backups", |it| &it["path"]), texts("unreadable", |it| it));
+    for (file, case) in files.iter().zip(cases) {
+        match &case.wanted {
+            Wanted::Unreadable(wanted) => {
+                let is_told = |it: &String| it.contains(file) && it.contains(wanted);
+                assert!(unreadable.iter().any(is_told), "{}: {unreadable:?}", case.what);
+            }
+            _ => assert!(listed.contains(file), "{}: {listed:?}", case.what),
+        }
+    }
+    assert_eq!(listed.len() + unreadable.len(), files.len());
+}
+
+fn check_verify(home: &Home, file: &str, case: &Case, password: &[&str]) {
+    let run = home.hearthkeep(&[&["verify", file], password].concat());
+    let (code, told, wanted) = match &case.wanted {
+        Wanted::Sound => (0, &run.stdout, file),
+        Wanted::Unreadable(wanted) => (14, &run.stderr, wanted.as_str()),
+        Wanted::Refused(wanted) | Wanted::Restored(wanted) => (14, &run.stdout, wanted.as_str()),
+    };
+    assert_eq!(run.code, code, "{}: {}{}", case.what, run.stdout, run.stderr);
+    assert!(told.contains(file) && told.contains(wanted), "{}: {told}", case.what);
 }

@@ -23,11 +23,11 @@ const PLACES: [&str; 11] = [
     "bridge",
 ];
 
-type Places = BTreeMap<&'static str, BTreeMap<Vec<u8>, Seen>>;
+pub(crate) type Places = BTreeMap<&'static str, BTreeMap<Vec<u8>, Seen>>;
 
 /// Without what the engine makes when it starts the container: the empty file on which another
 /// is mounted, and with it the time of the folder.
-fn places(home: &Home) -> Places {
+pub(crate) fn places(home: &Home) -> Places {
     let mut places = PLACES.map(|it| (it, look(&home.bench.path().join(it))));
     for (_, seen) in places.iter_mut().filter(|(place, _)| *place == "config") {
         seen.remove(&b""[..]);
@@ -37,7 +37,7 @@ fn places(home: &Home) -> Places {
 }
 
 /// Changes, adds and removes something at every place.
-fn damage(home: &Home) {
+pub(crate) fn damage(home: &Home) {
     for place in PLACES {
         let path = home.bench.path().join(place);
         if path.is_file() {
