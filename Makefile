@@ -17,7 +17,8 @@ check: ## What a change must pass besides the tests
 	cargo clippy --locked --all-targets -- -D warnings
 	cargo deny --locked check bans licenses sources
 
-bench: ## Compare with securetar and tar on a generated 1 GiB home
+bench: ## Compare with securetar and tar on generated homes, and weigh memory (as root)
+	@tests/lab/prepare bench
 	cargo bench --locked --bench archive -- $(BENCH)
 
 bench-hold: ## Compare how long a home stands still with "stop, tar and gzip, start" (as root)

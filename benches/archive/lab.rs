@@ -1,92 +1,115 @@
-//! What a run needs beside this program: the tree, Python's packages, room, and a clean cache.
+//! What a run needs beside this program: trees, Python's packages, room, and a clean cache.
 
 use std::fs::{self, File};
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use anyhow::Context;
 use hearthkeep::fsx;
 use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 
-/// All rounds stay until the end: five trees of 1.1 GB and four files of 0.6 GB each.
+use super::ROUNDS;
+use super::command::finish;
+use super::disk::Disk;
+
+/// The large tree, its backup, and what is extracted of it.
 const ROOM: u64 = 26_000_000_000;
+
+/// Room for what is extracted; nothing takes it before.
+const DISK_BYTES: u64 = 16_000_000_000;
+
+/// How many times smaller than meant everything is when it is only tried.
+const SCALE: u64 = 40;
+
+/// A folder that everybody archives.
+pub(crate) struct Tree {
+    /// What the tables call it.
+    pub(crate) name: &'static str,
+    pub(crate) folder: PathBuf,
+    /// So many that Python takes minutes.
+    pub(crate) is_small_files: bool,
+}
 
 /// The folder in which everything lies.
 pub(crate) struct Lab {
-    folder: PathBuf,
-    /// The tree that everybody archives.
-    pub(crate) tree: PathBuf,
+    pub(crate) folder: PathBuf,
+    pub(crate) trees: [Tree; 2],
     /// A Python that has the packages of `requirements.txt`.
     pub(crate) python: PathBuf,
+    pub(crate) rounds: usize,
+    /// How many times smaller than meant everything is.
+    pub(crate) scale: u64,
 }
 
 impl Lab {
     /// Makes what is not there yet.
-    pub(crate) fn prepare() -> anyhow::Result<Lab> {
+    pub(crate) fn prepare(quick: bool) -> anyhow::Result<Lab> {
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("bench");
         fs::create_dir_all(&folder)?;
-        let python = folder.join("venv/bin/python3");
-        let lab = Lab { tree: folder.join("tree"), python, folder };
-        lab.packages()?;
-        eprintln!("making the tree, where it is not there yet (some minutes)");
-        let mut tree = Command::new("python3");
-        tree.arg(script("tree.py")).arg(&lab.tree);
-        succeed(&mut tree)?;
-        let room = fsx::room(&lab.folder)?;
+        let python = packages(&folder)?;
+        let (scale, end) = if quick { (SCALE, "-quick") } else { (1, "") };
+        let tree = |name, kind| tree(name, &folder, kind, end, scale);
+        let trees = [tree("a home", "home")?, tree("many small files", "small")?];
+        let (room, needed) = (fsx::room(&folder)?, ROOM / scale);
         let gb = |bytes| bytes / 1_000_000_000;
-        anyhow::ensure!(room >= ROOM, "{} GB are free, {} are needed", gb(room), gb(ROOM));
-        Ok(lab)
+        anyhow::ensure!(room >= needed, "{} GB are free, {} are needed", gb(room), gb(needed));
+        let rounds = if quick { 1 } else { ROUNDS };
+        Ok(Lab { trees, python, folder, rounds, scale })
     }
 
-    /// The folder of a round. No two runs share one: what a broken run left is in nobody's way.
-    pub(crate) fn round(&self, round: usize) -> PathBuf {
-        self.rounds().join(format!("{}-{round}", std::process::id()))
+    /// A file system to extract to: ext4 would make new files slowly for some minutes after many
+    /// were removed.
+    pub(crate) fn disk(&self) -> anyhow::Result<Disk> {
+        Disk::new(&self.folder, "xfs", DISK_BYTES)
     }
+}
 
-    /// Removes all rounds, those of broken runs too.
-    pub(crate) fn clean(&self) -> anyhow::Result<()> {
-        match fs::remove_dir_all(self.rounds()) {
-            Err(err) if err.kind() != ErrorKind::NotFound => {
-                Err(err).context("removing the rounds")
-            }
-            _ => Ok(()),
-        }
-    }
+fn tree(
+    name: &'static str,
+    below: &Path,
+    kind: &str,
+    end: &str,
+    scale: u64,
+) -> anyhow::Result<Tree> {
+    let folder = below.join([kind, end].concat());
+    eprintln!("making {}, where it is not there yet (some minutes)", folder.display());
+    let mut make = Command::new("python3");
+    make.arg(script("tree.py")).arg(&folder).args([kind, &scale.to_string()]);
+    finish(&mut make, &[0])?;
+    Ok(Tree { name, folder, is_small_files: kind == "small" })
+}
 
-    /// A time for something else than the tree is worth nothing. Only the empty log may be more,
-    /// which Home Assistant expects beside its database.
-    pub(crate) fn compare(&self, extracted: &Path) -> anyhow::Result<()> {
-        let mut diff = Command::new("diff");
-        diff.args(["-rq", "--no-dereference", "--exclude=home-assistant_v2.db-wal"]);
-        diff.arg(&self.tree).arg(extracted);
-        succeed(&mut diff).context("comparing what was extracted with the tree")
+/// Gives the Python that has them.
+fn packages(folder: &Path) -> anyhow::Result<PathBuf> {
+    let (venv, stamp) = (folder.join("venv"), folder.join("venv.stamp"));
+    let python = venv.join("bin/python3");
+    let wanted = fs::read_to_string(script("requirements.txt"))?;
+    if python.exists() && fs::read_to_string(&stamp).is_ok_and(|it| it == wanted) {
+        return Ok(python);
     }
-
-    fn rounds(&self) -> PathBuf {
-        self.folder.join("rounds")
-    }
-
-    fn packages(&self) -> anyhow::Result<()> {
-        let wanted = fs::read_to_string(script("requirements.txt"))?;
-        let stamp = self.folder.join("venv.stamp");
-        if self.python.exists() && fs::read_to_string(&stamp).is_ok_and(|it| it == wanted) {
-            return Ok(());
-        }
-        let venv = self.folder.join("venv");
-        succeed(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&venv))
-            .context("making a virtual environment (Debian's package python3-venv)")?;
-        let mut install = Command::new(&self.python);
-        install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"]);
-        succeed(install.arg(script("requirements.txt")))?;
-        File::create(&stamp)?.write_all(wanted.as_bytes())?;
-        Ok(())
-    }
+    finish(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&venv), &[0])
+        .context("making a virtual environment (Debian's package python3-venv)")?;
+    let mut install = Command::new(&python);
+    install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"]);
+    finish(install.arg(script("requirements.txt")), &[0])?;
+    File::create(&stamp)?.write_all(wanted.as_bytes())?;
+    Ok(python)
 }
 
 /// A file beside this one.
 pub(crate) fn script(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/archive").join(name)
+}
+
+/// A time for something else than the tree is worth nothing. Only the empty log may be more,
+/// which Home Assistant expects beside its database.
+pub(crate) fn compare(tree: &Path, extracted: &Path) -> anyhow::Result<()> {
+    let mut diff = Command::new("diff");
+    diff.args(["-rq", "--no-dereference", "--exclude=home-assistant_v2.db-wal"]);
+    diff.arg(tree).arg(extracted);
+    finish(&mut diff, &[0]).context("comparing what was extracted with the tree")?;
+    Ok(())
 }
 
 /// Reads everything into the cache, when nothing of earlier commands is being written any more.
@@ -96,8 +119,7 @@ pub(crate) fn warm(path: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Takes what was extracted out of the cache again, so that the next command finds memory which
-/// this machine already has; memory fresh from the host of a virtual machine is slow.
+/// Takes everything out of the cache.
 pub(crate) fn forget(path: &Path) -> anyhow::Result<()> {
     nix::unistd::sync();
     let advice = PosixFadviseAdvice::POSIX_FADV_DONTNEED;
@@ -112,15 +134,5 @@ fn each_file(path: &Path, visit: &mut dyn FnMut(&File) -> io::Result<()>) -> io:
     for entry in fs::read_dir(path)? {
         each_file(&entry?.path(), visit)?;
     }
-    Ok(())
-}
-
-fn succeed(command: &mut Command) -> anyhow::Result<()> {
-    let name = command.get_program().to_string_lossy().into_owned();
-    // Our standard output is the result alone.
-    let output = command.stdin(Stdio::null()).output();
-    let output = output.with_context(|| format!("starting {name}"))?;
-    let said = [output.stdout, output.stderr].concat();
-    anyhow::ensure!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&said).trim());
     Ok(())
 }

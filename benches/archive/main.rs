@@ -1,25 +1,32 @@
-//! Archive and extract against the programs that people use today, as ratios of one run.
+//! Write, verify and restore against the programs that people use today, as ratios of one run; what
+//! memory it takes; and how long one file out of a large backup takes.
 //!
-//! `cargo bench --bench archive` makes a tree (once), lets each contender write it and extract
-//! what it wrote, all in turn, and prints a table. With `-- --keep` the table also goes into
-//! `docs/benchmarks.md`. Every measured command is a process of its own, ours included: this
-//! program calls itself again with the name of a step.
+//! `cargo bench --bench archive` makes trees (once), lets each contender write them and extract
+//! what it wrote, all in turn, and prints tables. With `-- --keep` the tables also go into
+//! `docs/benchmarks.md`; `-- --quick` tries it in a minute, with trees too small to say anything.
+//! Every measured command is a process of its own, ours included: this program calls itself again
+//! with the name of a step. It needs root, for the file system that is restored to.
 
+#[path = "../shared/command.rs"]
+mod command;
 mod contenders;
+#[path = "../shared/disk.rs"]
+mod disk;
+mod duel;
 mod lab;
+mod large;
 mod measure;
 mod ours;
+#[path = "../shared/page.rs"]
+mod page;
 mod report;
 
-use std::fs;
 use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context;
 
-use contenders::Contender;
 use lab::Lab;
-use report::Run;
 
 /// Odd, so that the median is a run and not a mean.
 const ROUNDS: usize = 3;
@@ -30,9 +37,11 @@ fn main() -> ExitCode {
     let done = match words.as_slice() {
         ["write", cipher, tree, file] => ours::write(cipher, Path::new(tree), Path::new(file)),
         ["extract", file, folder] => ours::extract(Path::new(file), Path::new(folder)),
+        ["verify", file] => ours::verify(Path::new(file)),
+        ["cat", file, path] => ours::cat(Path::new(file), path),
         ["measure", program, arguments @ ..] => measure::child(program, arguments),
         // Cargo adds `--bench`.
-        flags => bench(flags.contains(&"--keep")),
+        flags => bench(flags.contains(&"--quick"), flags.contains(&"--keep")),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -43,46 +52,15 @@ fn main() -> ExitCode {
     }
 }
 
-fn bench(keep: bool) -> anyhow::Result<()> {
-    let lab = Lab::prepare()?;
-    let contenders = contenders::all(&lab.python)?;
-    let runs = rounds(&lab, &contenders);
-    // Only now: ext4 is slow for minutes where inodes were freed.
-    lab.clean()?;
-    let page = report::markdown(&lab, &contenders, &runs?)?;
-    println!("{page}");
-    if keep { report::keep(&page).context("keeping the tables") } else { Ok(()) }
-}
-
-fn rounds(lab: &Lab, contenders: &[Contender]) -> anyhow::Result<Vec<Run>> {
-    let mut runs = Vec::new();
-    for round in 0..ROUNDS {
-        for contender in contenders {
-            eprintln!("round {} of {ROUNDS}: {}", round + 1, contender.name);
-            let folder = lab.round(round).join(contender.key);
-            fs::create_dir_all(&folder)?;
-            let file = folder.join("backup");
-            if let Some(write) = &contender.write {
-                lab::warm(&lab.tree)?;
-                let cost = measure::run(&write(&lab.tree, &file)).context("writing")?;
-                let size = Some(fs::metadata(&file)?.len());
-                runs.push(Run { contender: contender.key, cost, size });
-            }
-            let source = match contender.reads {
-                None => file,
-                Some(other) => lab.round(round).join(other).join("backup"),
-            };
-            let extracted = folder.join("extracted");
-            fs::create_dir(&extracted)?;
-            lab::warm(&source)?;
-            let cost =
-                measure::run(&(contender.extract)(&source, &extracted)).context("extracting")?;
-            runs.push(Run { contender: contender.key, cost, size: None });
-            if round == 0 {
-                lab.compare(&extracted.join(contender.data))?;
-            }
-            lab::forget(&extracted)?;
-        }
+fn bench(quick: bool, keep: bool) -> anyhow::Result<()> {
+    anyhow::ensure!(nix::unistd::Uid::effective().is_root(), "mounting needs root");
+    command::heed_signals()?;
+    let lab = Lab::prepare(quick)?;
+    let mut page = report::machine(&lab)?;
+    for tree in &lab.trees {
+        page.push_str(&report::duel(tree, &duel::rounds(&lab, tree)?)?);
     }
-    Ok(runs)
+    page.push_str(&large::tables(&lab)?);
+    println!("{page}");
+    if keep { page::keep("archive", &page).context("keeping the tables") } else { Ok(()) }
 }

@@ -11,6 +11,8 @@ use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike;
 use serde::{Deserialize, Serialize};
 
+use super::command::finish;
+
 /// What one command cost.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(crate) struct Cost {
@@ -24,13 +26,9 @@ pub(crate) struct Cost {
 
 /// Runs a command to its end.
 pub(crate) fn run(command: &[String]) -> anyhow::Result<Cost> {
-    let output = Command::new(std::env::current_exe()?)
-        .arg("measure")
-        .args(command)
-        .stderr(Stdio::inherit())
-        .output()?;
-    anyhow::ensure!(output.status.success(), "{} failed", command.join(" "));
-    serde_json::from_slice(&output.stdout).context("reading what it cost")
+    let mut around = Command::new(std::env::current_exe()?);
+    let printed = finish(around.arg("measure").args(command), &[0])?;
+    serde_json::from_str(&printed).context("reading what it cost")
 }
 
 /// The process around the command: runs it and prints its cost.

@@ -1,10 +1,11 @@
 //! Our own steps, through the library: without Docker, nothing is held.
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use hearthkeep::archive::{self, Archive, Format, Metadata, Target, Wrapping};
+use hearthkeep::archive::{self, Archive, Checks, Format, Metadata, Target, Wrapping};
 use hearthkeep::capture::{Capture, Source};
 use hearthkeep::fsx::Draft;
 use hearthkeep::model::{Item, Part, PartKind, Tree};
@@ -54,16 +55,33 @@ pub(crate) fn write(cipher: &str, tree: &Path, file: &Path) -> anyhow::Result<()
 
 /// Extracts Home Assistant's part as a restore does, up to the exchange.
 pub(crate) fn extract(file: &Path, folder: &Path) -> anyhow::Result<()> {
-    let mut archive = Archive::open(file)?;
-    if archive.is_encrypted()? {
-        archive.unlock(password())?;
-    }
-    let archive = archive;
+    let archive = open(file)?;
     let member = archive.member_of(&Item::HomeAssistant).context("the part is missing")?;
     let target = Target { prefix: PREFIX.to_owned(), staging: fs::canonicalize(folder)? };
     let done = archive::extract(&archive, member, &[target], &CancellationToken::new(), &Quiet)?;
     anyhow::ensure!(done.warnings.is_empty(), "{}", done.warnings.join("; "));
     Ok(())
+}
+
+/// Reads a file to its end as a backup does with what it wrote.
+pub(crate) fn verify(file: &Path) -> anyhow::Result<()> {
+    let (archive, cancel) = (open(file)?, CancellationToken::new());
+    archive::verify(&archive, Checks::default(), &cancel, &Quiet)?.into_result(&archive)?;
+    Ok(())
+}
+
+/// Prints one file.
+pub(crate) fn cat(file: &Path, path: &str) -> anyhow::Result<()> {
+    let (archive, cancel) = (open(file)?, CancellationToken::new());
+    archive::cat(&archive, path, &mut io::stdout().lock(), &cancel, &Quiet)
+}
+
+fn open(file: &Path) -> anyhow::Result<Archive> {
+    let mut archive = Archive::open(file)?;
+    if archive.is_encrypted()? {
+        archive.unlock(password())?;
+    }
+    Ok(archive)
 }
 
 /// The cipher by the word that the contenders share for it: `plain`, `v2` or `v3`.

@@ -1,5 +1,7 @@
 """Writes and extracts a backup with securetar, as Home Assistant does.
 
+`peer.py zlib|fast write|extract plain|v2|v3 SOURCE TARGET`
+
 The calls are those of home-assistant/core (`homeassistant/components/backup/manager.py` and
 `homeassistant/backup_restore.py`), which home-assistant/supervisor makes in the same way. `fast`
 puts ISA-L in the place of zlib, as only the Supervisor does.
@@ -12,6 +14,7 @@ import sys
 from tempfile import TemporaryDirectory
 
 BUFSIZE = 4 * 1024 * 1024
+PASSWORD = "benchmark"
 METADATA = {
     "slug": "0badcafe",
     "version": 2,
@@ -26,9 +29,12 @@ METADATA = {
 }
 
 
-def write(tree: Path, file: Path) -> None:
-    with securetar.SecureTarArchive(file, "w", bufsize=BUFSIZE) as archive:
-        metadata = json.dumps(METADATA).encode()
+def write(cipher: str, tree: Path, file: Path) -> None:
+    options = {}
+    if cipher != "plain":
+        options = {"create_version": int(cipher[1:]), "password": PASSWORD}
+    with securetar.SecureTarArchive(file, "w", bufsize=BUFSIZE, **options) as archive:
+        metadata = json.dumps({**METADATA, "protected": cipher != "plain"}).encode()
         member = tarfile.TarInfo("./backup.json")
         member.size = len(metadata)
         archive.tar.addfile(member, io.BytesIO(metadata))
@@ -38,18 +44,19 @@ def write(tree: Path, file: Path) -> None:
             )
 
 
-def extract(file: Path, folder: Path) -> None:
+def extract(cipher: str, file: Path, folder: Path) -> None:
     """The outer tar into a temporary folder, then the inner one; both do it in these two steps."""
+    password = None if cipher == "plain" else PASSWORD
     with TemporaryDirectory(dir=folder) as temporary:
         with securetar.SecureTarFile(file, gzip=False) as outer:
             outer.extractall(temporary, securetar.secure_path(outer), filter="fully_trusted")
         inner_path = Path(temporary, "homeassistant.tar.gz")
-        with securetar.SecureTarFile(inner_path, gzip=True) as inner:
+        with securetar.SecureTarFile(inner_path, gzip=True, password=password) as inner:
             inner.extractall(folder, securetar.secure_path(inner), filter="fully_trusted")
 
 
 if __name__ == "__main__":
-    library, what, source, target = sys.argv[1:]
+    library, what, cipher, source, target = sys.argv[1:]
     if library == "fast":
         import zlib_fast
 
@@ -58,4 +65,4 @@ if __name__ == "__main__":
 
     import securetar
 
-    {"write": write, "extract": extract}[what](Path(source), Path(target))
+    {"write": write, "extract": extract}[what](cipher, Path(source), Path(target))

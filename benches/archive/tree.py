@@ -1,11 +1,14 @@
-"""Makes a configuration folder of about 1 GiB, the same one each time.
+"""Makes a folder to archive, the same one each time: `tree.py FOLDER KIND SCALE`.
 
-The shares are those of a home that has run for some years: the recorder's database first, then
-pictures, the sources and translations of custom components, measured series, logs, and
-`.storage`. What is in a file compresses about as its real model does.
+`home` is a configuration folder of 1.5 GB, with the shares of a home that has run for some years:
+the recorder's database first, then pictures, logs, the sources and translations of custom
+components, measured series, and `.storage`. What is in a file compresses about as its real model
+does. `small` is 200,000 files of 148 MB in 2,000 folders. Both are as many times smaller as the
+scale says.
 """
 
 import array
+from concurrent.futures import ProcessPoolExecutor
 import hashlib
 import json
 from pathlib import Path
@@ -14,15 +17,19 @@ import shutil
 import sqlite3
 import sys
 
-MIB = 1024 * 1024
+MB = 1_000_000
 START = 1_735_689_600
 
-DATABASE = 450 * MIB
-PICTURES = 205 * MIB
-SOURCES = 130 * MIB
-SERIES = 90 * MIB
-LOGS = 110 * MIB
-STORAGE = 40 * MIB
+DATABASE = 712 * MB
+PICTURES = 300 * MB
+LOGS = 200 * MB
+SOURCES = 150 * MB
+SERIES = 120 * MB
+STORAGE = 60 * MB
+PACKAGES = 3 * MB
+
+FOLDERS = 2_000
+FILES = 100
 
 ROOMS = "kitchen bath hall attic cellar garage garden office nursery porch living bedroom".split()
 THINGS = "temperature humidity power energy motion door window battery light switch rssi co2".split()
@@ -63,9 +70,9 @@ CREATE INDEX ix_statistics_start_ts ON statistics (start_ts);
 """
 
 
-def database(path: Path, rng: random.Random) -> None:
+def database(folder: Path, rng: random.Random, scale: int) -> None:
     """The recorder's tables and indexes, filled in the order of time."""
-    db = sqlite3.connect(path)
+    db = sqlite3.connect(folder / "home-assistant_v2.db")
     db.executescript("PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF;" + SCHEMA)
     names = [f"sensor.{room}_{thing}_{n}" for n in range(4) for room in ROOMS for thing in THINGS]
     db.executemany("INSERT INTO states_meta VALUES (?, ?)", enumerate(names, 1))
@@ -73,7 +80,7 @@ def database(path: Path, rng: random.Random) -> None:
     last: list[int | None] = [None] * len(names)
     state_id = 0
     hour = 0
-    while db.execute("PRAGMA page_count").fetchone()[0] * 4096 < DATABASE:
+    while db.execute("PRAGMA page_count").fetchone()[0] * 4096 < DATABASE // scale:
         states = []
         for _ in range(20_000):
             state_id += 1
@@ -120,16 +127,16 @@ def database(path: Path, rng: random.Random) -> None:
     db.close()
 
 
-def pictures(folder: Path, rng: random.Random) -> None:
+def pictures(folder: Path, rng: random.Random, scale: int) -> None:
     """Entropy-coded bytes with a JPEG's head and foot; nothing can compress them further."""
-    for n, size in sizes(rng, PICTURES, 40_000, 900_000):
+    for n, size in sizes(rng, PICTURES // scale, 40_000, 900_000):
         head = b"\xff\xd8\xff\xe0\x00\x10JFIF\x00\x01\x01\x00\x00\x48\x00\x48\x00\x00"
         content = rng.randbytes(size).replace(b"\xff", b"\xff\x00")
         put(folder / f"www/snapshots/camera_{n % 7}/{n:05}.jpg", head + content + b"\xff\xd9")
 
 
-def sources(folder: Path, rng: random.Random) -> None:
-    for n, size in sizes(rng, SOURCES, 600, 24_000):
+def sources(folder: Path, rng: random.Random, scale: int) -> None:
+    for n, size in sizes(rng, SOURCES // scale, 600, 43_000):
         where = folder / f"custom_components/component_{n // 48:03}"
         if n % 3 == 0:
             keys = {
@@ -155,9 +162,9 @@ def code(rng: random.Random, size: int) -> str:
     return "\n".join(lines) + "\n"
 
 
-def series(folder: Path, rng: random.Random) -> None:
+def series(folder: Path, rng: random.Random, scale: int) -> None:
     """Binary files of 64-bit floats, as measuring and forecasting components keep them."""
-    for n, size in sizes(rng, SERIES, 500_000, 6_000_000):
+    for n, size in sizes(rng, SERIES // scale, 500_000, 6_000_000):
         value = rng.uniform(0, 40)
         samples = array.array("d")
         for _ in range(size // 8):
@@ -166,9 +173,9 @@ def series(folder: Path, rng: random.Random) -> None:
         put(folder / f"series/{n:03}.bin", samples.tobytes())
 
 
-def logs(folder: Path, rng: random.Random) -> None:
+def logs(folder: Path, rng: random.Random, scale: int) -> None:
     parts = [f"custom_components.component_{n:03}" for n in range(90)]
-    for n, size in sizes(rng, LOGS, 1_000_000, 9_000_000):
+    for n, size in sizes(rng, LOGS // scale, 1_000_000, 9_000_000):
         lines = []
         length = 0
         while length < size:
@@ -185,8 +192,8 @@ def logs(folder: Path, rng: random.Random) -> None:
         put(folder / f"history/{n:03}.txt", "".join(lines).encode())
 
 
-def storage(folder: Path, rng: random.Random) -> None:
-    for n, size in sizes(rng, STORAGE, 20_000, 4_000_000):
+def storage(folder: Path, rng: random.Random, scale: int) -> None:
+    for n, size in sizes(rng, STORAGE // scale, 20_000, 4_000_000):
         entities = [
             {
                 "entity_id": f"sensor.{rng.choice(ROOMS)}_{rng.choice(THINGS)}_{k}",
@@ -201,6 +208,28 @@ def storage(folder: Path, rng: random.Random) -> None:
         ]
         text = json.dumps({"version": 1, "key": f"core.store_{n}", "data": entities}, indent=2)
         put(folder / f".storage/core.store_{n}", text.encode())
+
+
+def packages(folder: Path, rng: random.Random, scale: int) -> None:
+    """What people write by hand."""
+    for n, size in sizes(rng, PACKAGES // scale, 400, 6_700):
+        lines = ["automation:"]
+        for k in range(size // 110):
+            where, what = rng.choice(ROOMS), rng.choice(THINGS)
+            lines.append(f"  - alias: {where} {what} {k}")
+            lines.append(f"    triggers: [{{trigger: state, entity_id: sensor.{where}_{what}}}]")
+        put(folder / f"packages/{n:04}.yaml", "\n".join(lines).encode())
+
+
+def small(folder: Path, rng: random.Random, scale: int) -> None:
+    """Many small files, which are pieces of one text."""
+    text = code(rng, MB).encode()
+    for n in range(FOLDERS // scale):
+        where = folder / f"{n // 50:02}/{n % 50:02}"
+        where.mkdir(parents=True)
+        for k in range(FILES):
+            begin, size = rng.randrange(len(text) - 2_020), int(100 + 1_920 * rng.random() ** 2)
+            (where / f"{k:02}.json").write_bytes(text[begin : begin + size])
 
 
 def sizes(rng: random.Random, total: int, least: int, most: int):
@@ -218,9 +247,16 @@ def put(path: Path, content: bytes) -> None:
     path.write_bytes(content)
 
 
-def main(folder: Path) -> None:
+KINDS = {
+    # The slowest first: each is made in a process of its own.
+    "home": (database, logs, sources, storage, series, pictures, packages),
+    "small": (small,),
+}
+
+
+def main(folder: Path, kind: str, scale: int) -> None:
     stamp = folder.with_suffix(".stamp")
-    version = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
+    version = f"{hashlib.sha256(Path(__file__).read_bytes()).hexdigest()} {kind} {scale}"
     if stamp.exists() and stamp.read_text() == version:
         return
     stamp.unlink(missing_ok=True)
@@ -228,11 +264,13 @@ def main(folder: Path) -> None:
     folder.mkdir(parents=True)
     put(folder / ".HA_VERSION", b"2026.2.3")
     put(folder / "configuration.yaml", b"default_config:\n")
-    for part in (pictures, sources, series, logs, storage):
-        part(folder, random.Random(part.__name__))
-    database(folder / "home-assistant_v2.db", random.Random("database"))
+    with ProcessPoolExecutor() as pool:
+        parts = KINDS[kind]
+        made = [pool.submit(it, folder, random.Random(it.__name__), scale) for it in parts]
+        for it in made:
+            it.result()
     stamp.write_text(version)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]))

@@ -1,6 +1,6 @@
-//! A file system in a file, and a home on it; both gone with their guards.
+//! A home on a file system of its own; both gone with their guards.
 
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, SystemTime};
@@ -8,7 +8,9 @@ use std::time::{Duration, SystemTime};
 use anyhow::Context;
 use serde_json::Value;
 
-use super::measure::{finish, run, timed};
+use super::command::{finish, run};
+use super::disk::Disk;
+use super::measure::timed;
 
 /// Only its Python is used here; `tests/lab/images` makes it.
 const IMAGE: &str = "hearthkeep-lab/homeassistant:2026.2.3";
@@ -30,37 +32,6 @@ pub(crate) struct Content {
     pub(crate) database_megabytes: u64,
 }
 
-/// A mounted file system in a file.
-pub(crate) struct Disk {
-    folder: tempfile::TempDir,
-}
-
-impl Disk {
-    pub(crate) fn new(below: &Path, file_system: &str) -> anyhow::Result<Disk> {
-        let disk = Disk { folder: tempfile::tempdir_in(below)? };
-        let image = disk.folder.path().join("image");
-        File::create(&image)?.set_len(DISK_BYTES)?;
-        fs::create_dir(disk.path())?;
-        let quiet: &[&str] = if file_system == "ext4" { &["-q", "-F"] } else { &["-q"] };
-        let (program, image) = (format!("mkfs.{file_system}"), image.display().to_string());
-        run(&[&[program.as_str()], quiet, &[&image]].concat())?;
-        run(&["mount", "-o", "loop", &image, &disk.path().display().to_string()])?;
-        Ok(disk)
-    }
-
-    /// Where it is mounted.
-    pub(crate) fn path(&self) -> PathBuf {
-        self.folder.path().join("disk")
-    }
-}
-
-impl Drop for Disk {
-    fn drop(&mut self) {
-        // The loop device goes with the mount. Lazily, as the system may still be busy with it.
-        _ = Command::new("umount").arg("--lazy").arg(self.path()).output();
-    }
-}
-
 /// What one backup reported, and its peak.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Backup {
@@ -79,7 +50,7 @@ pub(crate) struct Home {
 
 impl Home {
     pub(crate) fn new(below: &Path, file_system: &str, content: Content) -> anyhow::Result<Home> {
-        let disk = Disk::new(below, file_system)?;
+        let disk = Disk::new(below, file_system, DISK_BYTES)?;
         let config = disk.path().join("config");
         fs::create_dir(&config)?;
         let scratch = tempfile::tempdir_in(below)?;

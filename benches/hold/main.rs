@@ -6,8 +6,14 @@
 //! peers. `-- --keep` puts the tables into `docs/benchmarks.md`; `-- --quick` tries it in a minute,
 //! with homes far too small to say anything. It needs root, for the mounts.
 
+#[path = "../shared/command.rs"]
+mod command;
+#[path = "../shared/disk.rs"]
+mod disk;
 mod home;
 mod measure;
+#[path = "../shared/page.rs"]
+mod page;
 mod report;
 
 use std::fs;
@@ -46,7 +52,7 @@ fn main() -> ExitCode {
 
 fn bench(quick: bool, keep: bool) -> anyhow::Result<()> {
     anyhow::ensure!(nix::unistd::Uid::effective().is_root(), "mounting needs root");
-    measure::heed_signals()?;
+    command::heed_signals()?;
     let below = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("bench");
     fs::create_dir_all(&below)?;
     let scale = if quick { 20 } else { 1 };
@@ -57,7 +63,7 @@ fn bench(quick: bool, keep: bool) -> anyhow::Result<()> {
     let (cases, pauses) = bench.growth()?;
     page.push_str(&report::growth(&cases, &pauses)?);
     println!("{page}");
-    if keep { report::keep(&page).context("keeping the tables") } else { Ok(()) }
+    if keep { page::keep("hold", &page).context("keeping the tables") } else { Ok(()) }
 }
 
 struct Bench {
@@ -70,7 +76,7 @@ struct Bench {
 
 impl Bench {
     fn against_peers(&self) -> anyhow::Result<Vec<Case>> {
-        let pigz = measure::run(&["pigz", "--version"]).is_ok();
+        let pigz = command::run(&["pigz", "--version"]).is_ok();
         let peers: &[&'static str] = if pigz { &["gzip -6", "pigz -6"] } else { &["gzip -6"] };
         let mut cases = Vec::new();
         for file_system in ["ext4", "xfs", "btrfs"] {

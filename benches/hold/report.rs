@@ -1,17 +1,10 @@
 //! The tables.
 
 use std::fmt::Write as _;
-use std::fs::{self, File};
-use std::io::Write as _;
-use std::path::Path;
 
-use anyhow::Context;
-
+use super::command::run;
 use super::home::Backup;
-use super::measure::run;
-
-/// Between these lines of `docs/benchmarks.md` the tables stand.
-const MARKS: [&str; 2] = ["<!-- hold: begin -->\n", "<!-- hold: end -->\n"];
+use super::page::{self, extremes, median};
 
 /// All rounds of one home.
 #[derive(Debug, Default)]
@@ -25,16 +18,11 @@ pub(crate) struct Case {
 
 /// The machine, and which kernel.
 pub(crate) fn machine(rounds: usize) -> anyhow::Result<String> {
-    let cores = std::thread::available_parallelism()?;
-    let memory = fs::read_to_string("/proc/meminfo")?;
-    let kib = memory.split_whitespace().nth(1).and_then(|it| it.parse::<f64>().ok());
-    let gib = kib.context("reading the size of the memory")? / 1024.0 / 1024.0;
-    let kernel = fs::read_to_string("/proc/sys/kernel/osrelease")?;
-    let kernel = kernel.split('.').take(2).collect::<Vec<_>>().join(".");
+    let machine = page::machine()?;
     let engine = run(&["docker", "version", "--format", "{{.Server.Version}}"])?;
     Ok(format!(
-        "{cores} cores, {gib:.0} GiB, Linux {kernel}, Docker {engine}; each file system in a file \
-         on a loop device. Medians of {rounds}.\n\n"
+        "{machine}, Docker {engine}; each file system in a file on a loop device. \
+         Medians of {rounds}.\n\n"
     ))
 }
 
@@ -81,25 +69,7 @@ pub(crate) fn growth(cases: &[Case], pauses: &[f64]) -> anyhow::Result<String> {
     Ok(page)
 }
 
-/// Puts the page between the marks of `docs/benchmarks.md`.
-pub(crate) fn keep(page: &str) -> anyhow::Result<()> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/benchmarks.md");
-    let text = fs::read_to_string(&path)?;
-    let (before, rest) = text.split_once(MARKS[0]).context("the first mark is missing")?;
-    let (_, after) = rest.split_once(MARKS[1]).context("the last mark is missing")?;
-    let text = [before, MARKS[0], "\n", page, MARKS[1], after].concat();
-    File::create(&path)?.write_all(text.as_bytes())?;
-    Ok(())
-}
-
 fn spread(values: &[f64]) -> String {
-    let best = values.iter().copied().fold(f64::MAX, f64::min);
-    let worst = values.iter().copied().fold(0.0, f64::max);
+    let (best, worst) = extremes(values);
     format!("{:.3} ({best:.3}–{worst:.3})", median(values))
-}
-
-fn median(values: &[f64]) -> f64 {
-    let mut values = values.to_vec();
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
 }

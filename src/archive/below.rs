@@ -242,20 +242,25 @@ fn is_same(one: (BorrowedFd<'_>, &OsStr), other: (BorrowedFd<'_>, &OsStr)) -> an
 }
 
 fn copy_with_holes(content: &mut dyn Read, mut file: File, piece: &mut [u8]) -> anyhow::Result<()> {
-    let mut size = 0;
+    let (mut size, mut ends_in_hole) = (0, false);
     loop {
         let n = fill(content, piece)?;
         if n == 0 {
             break;
         }
         size += n as u64;
-        if n == PIECE && *piece == ZEROS {
+        ends_in_hole = n == PIECE && *piece == ZEROS;
+        if ends_in_hole {
             file.seek(SeekFrom::Current(n as i64))?;
         } else {
             file.write_all(&piece[..n]).context("writing the file")?;
         }
     }
-    file.set_len(size).context("writing the file")
+    // Only then: xfs would wait until the whole file is on the disk.
+    if ends_in_hole {
+        file.set_len(size).context("writing the file")?;
+    }
+    Ok(())
 }
 
 /// Reads until the piece is full or the content ends, so that holes do not depend on how the
@@ -271,4 +276,35 @@ fn fill(content: &mut dyn Read, piece: &mut [u8]) -> anyhow::Result<usize> {
         }
     }
     Ok(n)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::MetadataExt;
+
+    use super::*;
+
+    #[test]
+    fn zeros_become_holes_and_no_byte_is_missing() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut below = Below::open(folder.path()).expect("a handle");
+        let (zeros, text) = (vec![0; 4 * PIECE], vec![b'x'; PIECE]);
+        let contents = [
+            Vec::new(),
+            vec![0; 10],
+            zeros.clone(),
+            [&zeros[..], b"end"].concat(),
+            [&text[..], &zeros].concat(),
+            [&text[..], &zeros, &text, &zeros[..7]].concat(),
+        ];
+        for (n, content) in contents.iter().enumerate() {
+            let path = PathBuf::from(format!("folder/{n}"));
+            below.file(&path, &mut &content[..]).expect("a file");
+            let path = folder.path().join(path);
+            assert!(fs::read(&path).expect("the file") == *content, "{n}");
+        }
+        let hole = fs::metadata(folder.path().join("folder/2")).expect("the file");
+        assert_eq!(hole.blocks(), 0);
+    }
 }

@@ -15,7 +15,7 @@ use std::sync::{Mutex, PoisonError};
 use anyhow::Context;
 use nix::dir::Dir;
 use nix::errno::Errno;
-use nix::fcntl::{AtFlags, OFlag, open, openat, readlinkat};
+use nix::fcntl::{AtFlags, OFlag, OpenHow, ResolveFlag, open, openat, openat2, readlinkat};
 use nix::libc;
 use nix::sys::stat::{Mode, fstat, fstatat};
 use rayon::prelude::*;
@@ -302,9 +302,21 @@ pub(super) fn open_below(root: &Path, below: &Path) -> anyhow::Result<Option<Fil
         // The mount itself is a file.
         return File::open(root).map(Some).with_context(|| format!("reading {}", root.display()));
     };
+    if let Some(file) = at_once(root, below) {
+        return Ok(Some(file));
+    }
     let parent = below.parent().unwrap_or(Path::new(""));
     let Some(folder) = folder_below(root, parent)? else { return Ok(None) };
     open_file(&folder, name).with_context(|| format!("reading {}", root.join(below).display()))
+}
+
+/// A file that is there, in two calls. None where the kernel cannot, or where a step has to look
+/// closer.
+fn at_once(root: &Path, below: &Path) -> Option<File> {
+    let root = open(root, FOLDER.difference(OFlag::O_NOFOLLOW), Mode::empty()).ok()?;
+    let flags = FOLDER.difference(OFlag::O_DIRECTORY);
+    let how = ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_SYMLINKS;
+    openat2(&root, below, OpenHow::new().flags(flags).resolve(how)).ok().map(File::from)
 }
 
 /// Opens a folder below another one without following any link, as [`open_below`] does a file.
