@@ -53,7 +53,7 @@ impl Archive {
     pub fn place(&self, wanted: &str) -> Result<Place, NoSuchFile> {
         let path = Path::new(wanted.trim_start_matches("./"));
         let in_item = |item: Item| {
-            let rest = path.strip_prefix(item.to_string()).ok()?.to_owned();
+            let rest = path.strip_prefix(item.to_string()).ok()?.components().collect();
             Some(Place { item, path: rest })
         };
         let mut places: Vec<Place> =
@@ -82,26 +82,42 @@ pub fn entries(
     cancel: &CancellationToken,
     monitor: &dyn Monitor,
 ) -> anyhow::Result<Vec<Entry>> {
-    archive.check_unlocked()?;
     let member = archive.part(item)?;
-    let index = archive.index().ok().flatten();
-    let all = match index.as_ref().and_then(|it| it.entries(&member.name)) {
-        Some(told) => told.collect::<io::Result<Vec<Entry>>>().context("reading the index")?,
-        None => streamed(archive, member, hashes, cancel, monitor)?,
-    };
+    let mut all = Vec::new();
+    each(archive, member, hashes, cancel, monitor, &mut |it| all.push(it))?;
     let last: HashMap<&Name, u64> = all.iter().map(|it| (&it.path, it.at)).collect();
     let counts: Vec<bool> = all.iter().map(|it| last[&it.path] == it.at).collect();
     Ok(all.into_iter().zip(counts).filter(|(_, counts)| *counts).map(|(it, _)| it).collect())
 }
 
-fn streamed(
+/// Visits the entries of a part one by one, which takes no memory.
+fn each(
     archive: &Archive,
     member: &Member,
     hashes: bool,
     cancel: &CancellationToken,
     monitor: &dyn Monitor,
-) -> anyhow::Result<Vec<Entry>> {
-    let mut all = Vec::new();
+    visit: &mut dyn FnMut(Entry),
+) -> anyhow::Result<()> {
+    archive.check_unlocked()?;
+    let index = archive.index().ok().flatten();
+    let Some(told) = index.as_ref().and_then(|it| it.entries(&member.name)) else {
+        return each_streamed(archive, member, hashes, cancel, monitor, visit);
+    };
+    for entry in told {
+        visit(entry.context("reading the index")?);
+    }
+    Ok(())
+}
+
+fn each_streamed(
+    archive: &Archive,
+    member: &Member,
+    hashes: bool,
+    cancel: &CancellationToken,
+    monitor: &dyn Monitor,
+    visit: &mut dyn FnMut(Entry),
+) -> anyhow::Result<()> {
     let mut tar = tar::Archive::new(archive.read(member, None, cancel, monitor)?);
     for entry in tar.entries()? {
         let mut entry = entry.with_context(|| format!("reading {}", member.name))?;
@@ -120,7 +136,7 @@ fn streamed(
         if hashes && kind == Kind::File {
             io::copy(&mut entry, &mut hasher)?;
         }
-        all.push(Entry {
+        visit(Entry {
             // As in an index: the root has a name there.
             path: match name.as_os_str().as_encoded_bytes() {
                 b"" => Name::new(b"."),
@@ -138,7 +154,7 @@ fn streamed(
             hash: (hashes && kind == Kind::File).then(|| hasher.finalize().into()),
         });
     }
-    Ok(all)
+    Ok(())
 }
 
 /// Writes the content of a file.
@@ -153,19 +169,30 @@ pub fn cat(
     monitor: &dyn Monitor,
 ) -> anyhow::Result<()> {
     let place = archive.place(wanted)?;
-    let all = entries(archive, &place.item, false, cancel, monitor)?;
-    let find = |path: &[u8]| all.iter().find(|it| normal(&it.path) == Path::new(&*lossless(path)));
-    let mut entry = find(place.path.as_os_str().as_encoded_bytes())
-        .ok_or_else(|| archive.no_such_file(wanted))?;
+    let member = archive.part(&place.item)?;
+    let find = |path: &Path| {
+        let name = match path.as_os_str().as_encoded_bytes() {
+            b"" => b".",
+            name => name,
+        };
+        let mut found = None;
+        // Of a name that stands twice the last one counts.
+        each(archive, member, false, cancel, monitor, &mut |it| {
+            if it.path.as_bytes() == name {
+                found = Some(it);
+            }
+        })?;
+        anyhow::Ok(found.ok_or_else(|| archive.no_such_file(wanted))?)
+    };
+    let mut entry = find(&place.path)?;
     if let (Kind::Hardlink, Some(first)) = (entry.kind, &entry.target) {
-        entry = find(first.as_bytes()).ok_or_else(|| archive.no_such_file(wanted))?;
+        entry = find(&normal(first))?;
     }
     match (entry.kind, &entry.target) {
         (Kind::File, _) => (),
         (Kind::Symlink, Some(target)) => bail!("{wanted} is a link to {target}"),
         _ => bail!("{wanted} is a folder"),
     }
-    let member = archive.part(&place.item)?;
     let index = archive.index().ok().flatten();
     let copied = match index.as_ref().and_then(|it| it.part(&member.name)) {
         Some(part) => {
@@ -270,9 +297,4 @@ fn renamed(all: &[Entry], is_wanted: impl Fn(&Entry) -> bool) -> HashMap<PathBuf
 /// it is extracted.
 fn normal(name: &Name) -> PathBuf {
     entry_name(name.as_bytes()).unwrap_or_default()
-}
-
-fn lossless(bytes: &[u8]) -> std::borrow::Cow<'_, std::ffi::OsStr> {
-    use std::os::unix::ffi::OsStrExt;
-    std::ffi::OsStr::from_bytes(bytes.strip_prefix(b"./").unwrap_or(bytes)).into()
 }
