@@ -52,6 +52,7 @@ const PILE: &[(&str, Colour)] = &[
     ("signals", Blocking),
     ("faults", Blocking),
     ("fsx", Blocking),
+    ("memory", Blocking),
 ];
 
 /// Who may name a foreign crate; a crate that is not here may be named by nobody.
@@ -88,7 +89,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("rayon", &["archive", "capture"]),
     ("rusqlite", &["archive", "capture"]),
     ("tempfile", &["archive", "capture"]),
-    ("nix", &["reach", "archive", "capture", "swap", "fsx", "cli"]),
+    ("nix", &["reach", "archive", "capture", "swap", "fsx", "memory", "cli"]),
     ("signal_hook", &["signals"]),
 ];
 

@@ -9,7 +9,6 @@ use anyhow::Context;
 use hearthkeep::fsx;
 use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 
-use super::ROUNDS;
 use super::command::finish;
 use super::disk::Disk;
 
@@ -44,7 +43,7 @@ pub(crate) struct Lab {
 
 impl Lab {
     /// Makes what is not there yet.
-    pub(crate) fn prepare(quick: bool) -> anyhow::Result<Lab> {
+    pub(crate) fn prepare(quick: bool, rounds: usize) -> anyhow::Result<Lab> {
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("bench");
         fs::create_dir_all(&folder)?;
         let python = packages(&folder)?;
@@ -54,7 +53,6 @@ impl Lab {
         let (room, needed) = (fsx::room(&folder)?, ROOM / scale);
         let gb = |bytes| bytes / 1_000_000_000;
         anyhow::ensure!(room >= needed, "{} GB are free, {} are needed", gb(room), gb(needed));
-        let rounds = if quick { 1 } else { ROUNDS };
         Ok(Lab { trees, python, folder, rounds, scale })
     }
 

@@ -3,7 +3,7 @@
 //!
 //! `cargo bench --bench archive` makes trees (once), lets each contender write them and extract
 //! what it wrote, all in turn, and prints tables. With `-- --keep` the tables also go into
-//! `docs/benchmarks.md`; `-- --quick` tries it in a minute, with trees too small to say anything.
+//! `docs/benchmarks.md`; `-- --once` makes do with one round; `-- --quick` tries it in a minute, with trees too small to say anything.
 //! Every measured command is a process of its own, ours included: this program calls itself again
 //! with the name of a step. It needs root, for the file system that is restored to.
 
@@ -41,7 +41,7 @@ fn main() -> ExitCode {
         ["cat", file, path] => ours::cat(Path::new(file), path),
         ["measure", program, arguments @ ..] => measure::child(program, arguments),
         // Cargo adds `--bench`.
-        flags => bench(flags.contains(&"--quick"), flags.contains(&"--keep")),
+        flags => bench(flags),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -52,10 +52,11 @@ fn main() -> ExitCode {
     }
 }
 
-fn bench(quick: bool, keep: bool) -> anyhow::Result<()> {
+fn bench(flags: &[&str]) -> anyhow::Result<()> {
+    let [quick, once, keep] = ["--quick", "--once", "--keep"].map(|it| flags.contains(&it));
     anyhow::ensure!(nix::unistd::Uid::effective().is_root(), "mounting needs root");
     command::heed_signals()?;
-    let lab = Lab::prepare(quick)?;
+    let lab = Lab::prepare(quick, if once || quick { 1 } else { ROUNDS })?;
     let mut page = report::machine(&lab)?;
     for tree in &lab.trees {
         page.push_str(&report::duel(tree, &duel::rounds(&lab, tree)?)?);

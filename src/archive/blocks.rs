@@ -8,7 +8,7 @@
 //! cores do. The result is one single gzip member, as Python's stream readers stop after the first.
 
 use std::cell::RefCell;
-use std::io::{self, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -129,6 +129,18 @@ impl Blocks {
             bytes = &bytes[n..];
         }
         Ok(())
+    }
+
+    /// Takes all that a reader gives.
+    pub(super) fn copy(&mut self, from: &mut impl Read) -> anyhow::Result<()> {
+        loop {
+            match from.read(self.room()?) {
+                Ok(0) => return Ok(()),
+                Ok(n) => self.fill(n),
+                Err(err) if err.kind() == ErrorKind::Interrupted => (),
+                Err(err) => return Err(err.into()),
+            }
+        }
     }
 
     fn finish(&mut self) -> io::Result<()> {

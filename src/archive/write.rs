@@ -1,7 +1,7 @@
 //! Writing the whole file.
 
 use std::fs::File;
-use std::io::{self, Seek, Write};
+use std::io::{self, Read, Seek, Write};
 use std::path::Path;
 
 use anyhow::Context;
@@ -73,7 +73,8 @@ pub fn write(
     let mut file = Output { file: draft.file(), path: draft.draft_path() };
     let writer = Writer { file, wrapper, now: Timestamp::now() };
     metadata.protected = wrapper.sealer.is_some();
-    let mut index = IndexWriter::new();
+    let folder = file.path.parent().unwrap_or(Path::new("."));
+    let mut index = IndexWriter::new(folder).context("beginning the index")?;
     let mut warnings = Vec::new();
     let level = metadata.compressed.then_some(wrapper.level);
     for (n, part) in capture.parts().enumerate() {
@@ -88,8 +89,9 @@ pub fn write(
         warnings.extend(told);
     }
     let json = serde_json::to_vec(&metadata).context("writing backup.json")?;
-    let index = index.finish(writer.now, &json)?;
-    writer.member(INDEX, None, |blocks| Ok(index.iter().try_for_each(|it| blocks.put(it))?))?;
+    let (table, lists) = index.finish(writer.now, &json)?;
+    let mut index = table.as_slice().chain(lists);
+    writer.member(INDEX, None, |blocks| blocks.copy(&mut index))?;
     // Last, as the Supervisor does it: a file that was cut short is then no backup.
     let n = json.len() as u64;
     for bytes in [&small(METADATA, n, writer.now), &json, padding(n)] {

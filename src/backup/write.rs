@@ -15,6 +15,7 @@ use crate::fsx::{self, Draft};
 use crate::hands::Hands;
 use crate::island::island;
 use crate::journal::Event;
+use crate::memory;
 
 /// Refuses before anything is done where the archive cannot fit.
 pub(super) async fn check_room(prepared: &Prepared) -> anyhow::Result<()> {
@@ -92,6 +93,8 @@ pub(super) async fn verify(
     let password = wrapping.password.clone();
     monitor.step("verifying", written.size_bytes);
     island("verifying", move || {
+        // What was known of each file is not needed any more.
+        memory::give_back();
         let mut archive = Archive::open(draft.draft_path())?;
         // As at a restore: with keys that are made anew of the password.
         password.map(|it| archive.unlock(it)).transpose()?;

@@ -7,11 +7,16 @@ use serde_json::json;
 
 use super::args::{Cat, Extract, Ls};
 use super::list::local;
-use super::render::{exit, printable, size, table};
+use super::render::{exit, printable, size};
 use super::{Exit, Face};
 use crate::archive::{self, Entry, Kind, NoSuchFile, Place};
 use crate::island::island;
 use crate::model::Item;
+
+#[derive(Debug, Serialize)]
+struct Listing {
+    entries: Vec<Listed>,
+}
 
 #[derive(Debug, Serialize)]
 struct Listed {
@@ -31,7 +36,7 @@ pub(super) async fn ls(face: &Face, args: Ls) -> anyhow::Result<Exit> {
     let archive = face.unlocked(&args.backup).await?;
     let (monitor, cancel) = (face.monitor(), face.cancel.clone());
     monitor.step("reading", 0);
-    let listed = island("reading", move || {
+    let listing = island("reading", move || {
         let places: Vec<Place> = match &args.path {
             Some(path) => vec![archive.place(path)?],
             None => archive.metadata.items().into_iter().map(Place::all).collect(),
@@ -48,11 +53,11 @@ pub(super) async fn ls(face: &Face, args: Ls) -> anyhow::Result<Exit> {
             Some(wanted) if listed.is_empty() => {
                 Err(NoSuchFile { wanted, archive: archive.path.clone() }.into())
             }
-            _ => Ok(listed),
+            _ => Ok(Listing { entries: listed }),
         }
     })
     .await?;
-    face.out.print(&json!({ "entries": listed }), || text(&listed));
+    face.out.print(&listing, || text(&listing.entries));
     Ok(Exit::Done)
 }
 
@@ -73,8 +78,9 @@ fn row(item: &Item, entry: Entry) -> Listed {
     }
 }
 
+/// One line for each, made one by one: there may be hundreds of thousands.
 fn text(listed: &[Listed]) -> String {
-    let rows = listed.iter().map(|it| {
+    let line = |it: &Listed| {
         let kind = match it.kind {
             Kind::File | Kind::Hardlink => '-',
             Kind::Folder => 'd',
@@ -83,15 +89,15 @@ fn text(listed: &[Listed]) -> String {
         let target = it.target.as_ref().map(|it| format!(" -> {it}")).unwrap_or_default();
         let bytes = if it.kind == Kind::File { size(it.size) } else { String::new() };
         let when = jiff::Timestamp::from_second(it.mtime.0).map(|it| local(&it.to_string()));
-        vec![
-            format!("{kind}{}", permissions(it.mode)),
+        format!(
+            "{kind}{}  {:<11}  {bytes:>10}  {:<16}  {}\n",
+            permissions(it.mode),
             format!("{}:{}", it.uid, it.gid),
-            bytes,
             when.unwrap_or_default(),
             printable(&format!("{}{target}", it.path)),
-        ]
-    });
-    table(&rows.collect::<Vec<_>>())
+        )
+    };
+    listed.iter().map(line).collect()
 }
 
 /// `rwxr-x---`

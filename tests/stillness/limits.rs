@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use hearthkeep::capture::DEEP_STACK;
+use rusqlite::Connection;
 use serde_json::Value;
 
 use crate::scene::{Memory, Scene, age};
@@ -96,10 +97,10 @@ fn where_room_runs_out_meanwhile_the_hold_lasts() {
     let home = Home::new("room-runs-out");
     // A database, as only its content tells: nobody reckoned with it.
     let path = home.config().join("history");
-    write(&path, b"SQLite format 3\0");
-    let file = File::options().write(true).open(&path).expect("it is there");
-    file.set_len(40 * MEBIBYTE).expect("a hole takes no room");
-    drop(file); // or it counts as being written
+    let database = Connection::open(&path).expect("it can be made");
+    database.execute_batch("CREATE TABLE t (b BLOB)").expect("it can be written");
+    database.execute("INSERT INTO t VALUES (zeroblob(?1))", [40 << 20]).expect("there is room");
+    database.close().expect("nothing is under way"); // or it counts as being written
     age(&path);
     let plan = run(&home, memory.path(), &["--json", "plan"]).ends(0).json();
     assert_eq!(warnings(&plan), [""; 0]);

@@ -1,6 +1,8 @@
 //! Writing the index, as the parts are written.
 
-use std::io::{self, Write};
+use std::fs::File;
+use std::io::{self, BufWriter, Read, Seek, Write};
+use std::path::Path;
 
 use anyhow::Context;
 use flate2::Compression;
@@ -14,26 +16,29 @@ use crate::archive::deflate::BLOCK_BYTES;
 /// Entries repeat most of each other; to look for more takes much time and finds little.
 const LEVEL: Compression = Compression::new(1);
 
-/// An index that grows, compressed: some 40 bytes for each entry.
+/// An index that grows, compressed, in a file without a name: some 40 bytes for each entry, which
+/// would be much memory for many.
 #[derive(Debug)]
 pub(in crate::archive) struct IndexWriter {
     parts: Vec<PartTable>,
-    lists: GzEncoder<Vec<u8>>,
+    lists: GzEncoder<BufWriter<File>>,
     /// Bytes of the lists of the parts before.
-    before: usize,
+    before: u64,
     n_entries: u64,
     line: Vec<u8>,
 }
 
 impl IndexWriter {
-    pub(in crate::archive) fn new() -> IndexWriter {
-        IndexWriter {
+    /// An index that lies in `folder` until it is whole.
+    pub(in crate::archive) fn new(folder: &Path) -> io::Result<IndexWriter> {
+        let lists = BufWriter::new(tempfile::tempfile_in(folder)?);
+        Ok(IndexWriter {
             parts: Vec::new(),
-            lists: GzEncoder::new(Vec::new(), LEVEL),
+            lists: GzEncoder::new(lists, LEVEL),
             before: 0,
             n_entries: 0,
             line: Vec::new(),
-        }
+        })
     }
 
     /// Notes an entry of the part that is being written.
@@ -52,8 +57,13 @@ impl IndexWriter {
         size: u64,
         packed: Packed,
     ) -> io::Result<()> {
-        let lists = std::mem::replace(&mut self.lists, GzEncoder::new(Vec::new(), LEVEL));
-        let lists = lists.finish()?;
+        self.lists.try_finish()?;
+        let lists = self.lists.get_mut();
+        lists.flush()?;
+        let end = lists.get_mut().stream_position()?;
+        // Each part has a gzip member of its own.
+        let file = lists.get_ref().try_clone()?;
+        self.lists = GzEncoder::new(BufWriter::new(file), LEVEL);
         self.parts.push(PartTable {
             member: member.to_owned(),
             size,
@@ -63,28 +73,27 @@ impl IndexWriter {
             blocks: packed.blocks,
             nonces: hex(packed.nonces.as_flattened()),
             n_entries: std::mem::take(&mut self.n_entries),
-            list_bytes: (lists.len() - self.before) as u64,
+            list_bytes: end - self.before,
         });
-        self.before = lists.len();
-        // The next list follows in the same memory.
-        self.lists = GzEncoder::new(lists, LEVEL);
+        self.before = end;
         Ok(())
     }
 
-    /// The whole index, in two pieces.
+    /// The whole index, in two pieces: its table, and its lists.
     pub(in crate::archive) fn finish(
         self,
         written: Timestamp,
         metadata: &[u8],
-    ) -> anyhow::Result<[Vec<u8>; 2]> {
+    ) -> anyhow::Result<(Vec<u8>, impl Read)> {
         let parts = self.parts;
         let table = Table { version: VERSION, written, metadata: Hash::of(metadata), parts };
         let mut head = GzEncoder::new(Vec::new(), LEVEL);
         serde_json::to_writer(&mut head, &table).context("writing the index")?;
         head.write_all(b"\n")?;
-        let mut lists = self.lists.finish()?;
-        // Behind the last part a list was begun that nobody filled.
-        lists.truncate(self.before);
-        Ok([head.finish()?, lists])
+        // Behind the last part a list was begun, which ends here with nothing in it.
+        let mut lists =
+            self.lists.finish()?.into_inner().map_err(io::IntoInnerError::into_error)?;
+        lists.rewind()?;
+        Ok((head.finish()?, lists.take(self.before)))
     }
 }
