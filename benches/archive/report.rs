@@ -21,7 +21,7 @@ pub(crate) fn machine(lab: &Lab) -> anyhow::Result<String> {
     let packages = fs::read_to_string(script("requirements.txt"))?;
     Ok(format!(
         "{}, written to {} and extracted to xfs in a file on a loop device; {}, {}, {}, zstd {}, \
-         {}, {}. Medians of {}.\n\n",
+         {}, {}. {}.\n\n",
         page::machine()?,
         file_system.lines().last().unwrap_or_default(),
         first_line("tar")?,
@@ -33,7 +33,10 @@ pub(crate) fn machine(lab: &Lab) -> anyhow::Result<String> {
             .trim_end_matches(','),
         first_line(&lab.python.display().to_string())?,
         packages.trim().replace("==", " ").replace('\n', ", "),
-        lab.rounds,
+        match lab.rounds {
+            1 => "One round".to_owned(),
+            n => format!("Medians of {n} rounds"),
+        },
     ))
 }
 
