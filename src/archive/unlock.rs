@@ -10,7 +10,7 @@ use super::secure::{Envelope, Opener};
 use crate::secret::Secret;
 
 /// The longest envelope, and as much behind it as tells whether a password of the old ciphers fits.
-const HEAD: u64 = 136 + 512;
+const HEAD: u64 = Envelope::MAX_LEN as u64 + 512;
 
 /// What a member begins with.
 pub(super) struct Head {

@@ -35,7 +35,8 @@ pub(super) struct Common {
     /// Print no progress
     #[arg(long, short, global = true)]
     pub(super) quiet: bool,
-    /// The folder for copies of what changes during a backup [default: where there is room]
+    /// The folder for copies: of what changes, during a backup [default: where there is room]; of
+    /// databases, while a backup is verified [default: that for temporary files]
     #[arg(long, global = true, value_name = "FOLDER", env = "HEARTHKEEP_STAGING")]
     pub(super) staging: Option<PathBuf>,
     /// The folder of hearthkeep's own state
@@ -72,7 +73,7 @@ pub(super) enum Command {
     List,
     /// Show what a backup holds
     Show(OneBackup),
-    /// Read a backup to its end and name what is damaged
+    /// Read a backup to its end, look into its databases, and name what is damaged
     Verify(Verify),
     /// List the files in a backup
     Ls(Ls),
