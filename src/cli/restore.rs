@@ -11,24 +11,26 @@ use super::render::{exit, table};
 use super::{Exit, Face};
 use crate::archive::Archive;
 use crate::plan::{RestorePlan, RestoreRequest};
-use crate::restore::{self, Report};
+use crate::restore::{self, Order, Report, Trial};
 use crate::signals;
 
 pub(super) async fn run(face: &Face, args: Restore) -> anyhow::Result<Exit> {
     let archive = face.unlocked(&args.backup).await?;
-    let request = RestoreRequest { only: args.only };
+    let order = Order {
+        pick: face.pick(),
+        request: RestoreRequest { only: args.only },
+        trial: Trial { patience: Duration::from_secs(args.patience) },
+    };
     let hands = face.hands().await?;
     if args.dry_run || !args.yes {
-        let (plan, _) = restore::prepare(&hands, &face.pick(), &archive, &request).await?;
+        let (plan, _) = restore::prepare(&hands, &archive, &order).await?;
         if args.dry_run {
             face.out.print(&object(&archive, &plan), || text(&archive, &plan));
             return Ok(Exit::Done);
         }
         confirm(face, &text(&archive, &plan))?;
     }
-    let patience = Duration::from_secs(args.patience);
-    let report =
-        restore::run(&hands, &face.pick(), archive, &request, patience, &face.cancel).await?;
+    let report = restore::run(&hands, archive, &order, &face.cancel).await?;
     drop(hands);
     face.out.print(&report, || done(&report));
     face.out.warnings(&report.warnings);

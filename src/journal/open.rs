@@ -1,0 +1,151 @@
+//! What the events of a journal leave open.
+
+use std::path::PathBuf;
+
+use super::{Event, OpenHold, OwedAfter};
+
+/// What nobody has closed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Open {
+    /// Unfinished files.
+    pub drafts: Vec<PathBuf>,
+    /// Containers, in the order in which they were held.
+    pub holds: Vec<OpenHold>,
+    /// Commands that have not run.
+    pub afters: Vec<OwedAfter>,
+    /// Whether old and new content may be mixed.
+    pub mixed: bool,
+    /// Numbers of lines that could not be read, and may have told more.
+    pub unreadable: Vec<usize>,
+}
+
+/// What these events leave open.
+pub fn open(events: &[Event]) -> Open {
+    let mut open = Open::default();
+    for event in events {
+        match event.clone() {
+            Event::Began { .. } => (),
+            Event::Unreadable { line } => open.unreadable.push(line),
+            Event::DraftIntended { path } => open.drafts.push(path),
+            Event::HoldIntended(hold) => {
+                let name = &hold.container.name;
+                match open.holds.iter_mut().find(|it| it.container.name == *name) {
+                    // What it did before the first hold is what it has to do in the end.
+                    Some(first) => (first.at, first.is_stopped) = (hold.at, hold.is_stopped),
+                    None => open.holds.push(hold),
+                }
+            }
+            Event::Stopped { name } => {
+                let held = open.holds.iter_mut().filter(|it| it.container.name == name);
+                held.for_each(|it| it.is_stopped = true);
+            }
+            Event::Released { name } => open.holds.retain(|it| it.container.name != name),
+            Event::AfterOwed(after) => open.afters.push(after),
+            Event::AfterDone { name } => open.afters.retain(|it| it.container.name != name),
+            Event::SwapIntended => open.mixed = true,
+            Event::SwapDone => open.mixed = false,
+            Event::Ended => open.drafts.clear(),
+        }
+    }
+    open
+}
+
+impl Open {
+    /// Whether there is nothing to close.
+    pub fn is_empty(&self) -> bool {
+        *self == Open::default()
+    }
+
+    /// The events that leave this open.
+    pub fn events(self) -> Vec<Event> {
+        let drafts = self.drafts.into_iter().map(|path| Event::DraftIntended { path });
+        let mixed = self.mixed.then_some(Event::SwapIntended);
+        let holds = self.holds.into_iter().map(Event::HoldIntended);
+        let afters = self.afters.into_iter().map(Event::AfterOwed);
+        drafts.chain(holds).chain(afters).chain(mixed).collect()
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::journal::Story;
+    use crate::model::{State, Who};
+    use crate::plan::How;
+
+    pub(in crate::journal) fn hold(name: &str, was: State) -> Event {
+        let container = Who { id: format!("{name}-id"), name: name.to_owned(), compose: None };
+        let (how, needs) = (How::Pause, Vec::new());
+        let (stop_timeout_seconds, at, is_stopped) = (None, 1, false);
+        let hold = OpenHold { container, how, was, stop_timeout_seconds, needs, at, is_stopped };
+        Event::HoldIntended(hold)
+    }
+
+    pub(in crate::journal) fn after(name: &str) -> Event {
+        let container = Who { id: format!("{name}-id"), name: name.to_owned(), compose: None };
+        let command = "true".to_owned();
+        Event::AfterOwed(OwedAfter { container, command, user: None, timeout_seconds: 60 })
+    }
+
+    pub(in crate::journal) fn released(name: &str) -> Event {
+        Event::Released { name: name.to_owned() }
+    }
+
+    pub(in crate::journal) fn stopped(name: &str) -> Event {
+        Event::Stopped { name: name.to_owned() }
+    }
+
+    pub(in crate::journal) fn draft(path: &str) -> Event {
+        Event::DraftIntended { path: path.into() }
+    }
+
+    /// What stays open, in one word each.
+    pub(in crate::journal) fn told(open: &Open) -> String {
+        let mut words: Vec<String> =
+            open.drafts.iter().map(|it| it.display().to_string()).collect();
+        words.extend(open.holds.iter().map(|it| {
+            let stopped = if it.is_stopped { " stopped" } else { "" };
+            format!("{} {:?}{stopped}", it.container.name, it.was)
+        }));
+        words.extend(open.afters.iter().map(|it| format!("after {}", it.container.name)));
+        words.extend(open.mixed.then(|| "mixed".to_owned()));
+        words.join(", ")
+    }
+
+    #[test]
+    fn what_nobody_closed_is_open() {
+        use State::{Paused, Running};
+        let began = Event::Began { story: Story::Backup, pid: 7 };
+        let done = Event::AfterDone { name: "a".to_owned() };
+        let cases = [
+            (vec![], ""),
+            (vec![began.clone(), Event::Ended], ""),
+            (vec![began, draft("/x.partial")], "/x.partial"),
+            (vec![draft("/x.partial"), Event::Ended], ""),
+            (vec![hold("a", Running), hold("b", Paused)], "a Running, b Paused"),
+            (vec![hold("a", Running), hold("b", Running), released("a")], "b Running"),
+            (vec![hold("a", Running), Event::Ended], "a Running"),
+            (vec![hold("a", Running), hold("a", State::Stopped)], "a Running"),
+            (vec![hold("a", Running), released("a"), hold("a", Paused)], "a Paused"),
+            (vec![hold("a", Running), hold("a", Running), released("a")], ""),
+            (vec![released("a")], ""),
+            (
+                vec![hold("a", Running), hold("b", Running), stopped("a")],
+                "a Running stopped, b Running",
+            ),
+            (vec![hold("a", Running), stopped("a"), hold("a", Paused)], "a Running"),
+            (vec![hold("a", Running), stopped("a"), released("a")], ""),
+            (vec![after("a"), after("b"), done], "after b"),
+            (vec![Event::SwapIntended, Event::Ended], "mixed"),
+            (vec![Event::SwapIntended, Event::SwapDone], ""),
+            (vec![Event::SwapIntended, Event::SwapDone, Event::SwapIntended], "mixed"),
+        ];
+        for (events, expected) in cases {
+            let found = open(&events);
+            assert_eq!(told(&found), expected, "{events:?}");
+            assert_eq!(found.is_empty(), expected.is_empty(), "{events:?}");
+            // What is carried over is open again, and nothing else is.
+            assert_eq!(open(&found.clone().events()), found, "{events:?}");
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! What an earlier run left open → closed.
+//!
+//! A run that was killed could not release what it held; its journal tells what that was. Every
+//! run begins with this, `hearthkeep resume` does nothing else, and the guardian does it at once
+//! for the run that it watched. Doing it twice does nothing more.
+
+mod debris;
+mod release;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::Serialize;
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+
+use self::debris::{remove, run_owed};
+use self::release::release;
+use crate::engine::{Engine, Error};
+use crate::guardian::Guardian;
+use crate::hands::Hands;
+use crate::island::island;
+use crate::journal::{self, Event, Journal, Open, Story};
+use crate::lock::{self, Busy, Lock};
+use crate::signals;
+
+/// How long an engine is waited for that does not answer: as long as a release waits for it.
+const PATIENCE_WITHOUT_ENGINE: Duration = Duration::from_mins(30);
+
+/// How long is waited before the engine is asked again.
+const PAUSE_BETWEEN_TRIES: Duration = Duration::from_millis(250);
+
+/// How long the guardian waits for the lock. The system takes it from a dead run; who else has it
+/// is a new run, which closes everything itself.
+const PATIENCE_FOR_LOCK: Duration = Duration::from_secs(5);
+
+/// How long the guardian waits before it tries to take the lock again.
+const PAUSE_BETWEEN_LOCKS: Duration = Duration::from_millis(10);
+
+/// What was closed.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Recovered {
+    /// The containers that do again what they did before.
+    pub released: Vec<String>,
+    /// The unfinished files that are gone.
+    pub removed: Vec<PathBuf>,
+    /// What a person should look at.
+    pub warnings: Vec<String>,
+}
+
+/// What a run works at: the lock is its own, and the journal is open.
+#[derive(Debug)]
+pub struct Desk {
+    /// The run's journal.
+    pub journal: Journal,
+    /// What a person should look at of what an earlier run had left.
+    pub warnings: Vec<String>,
+    state: PathBuf,
+    guardian: Option<Guardian>,
+    // Let go last: whoever has the lock may believe the journal.
+    _lock: Lock,
+}
+
+impl Desk {
+    /// Starts the guardian, which has to be there before anything is held.
+    pub async fn guard(&mut self) -> anyhow::Result<()> {
+        let state = self.state.clone();
+        let guardian = island("starting the guardian", move || Guardian::start(&state)).await?;
+        self.guardian = Some(guardian);
+        Ok(())
+    }
+
+    /// Writes to the journal; it is on the disk when this returns.
+    pub async fn note(&self, event: Event) -> anyhow::Result<()> {
+        let journal = self.journal.clone();
+        island("writing the journal", move || journal.note(&[event])).await
+    }
+
+    /// Ends the run, however it went. What could not be released stays open in the journal.
+    pub async fn end(self) {
+        // How the run went is what counts; where the journal says less, recovery looks itself.
+        let _ = self.note(Event::Ended).await;
+        if let Some(guardian) = self.guardian {
+            let dismiss = move || {
+                guardian.dismiss();
+                Ok(())
+            };
+            let _ = island("dismissing the guardian", dismiss).await;
+        }
+    }
+}
+
+/// Begins a run: takes the lock, closes what an earlier run left open, starts a journal.
+///
+/// # Errors
+/// [`Busy`] where another run has the lock. Where an earlier restore left old and new content
+/// mixed: nothing should be done to that but mend it.
+pub async fn begin(hands: &Hands, story: Story) -> anyhow::Result<Desk> {
+    let state = hands.state.clone();
+    let lock = island("locking", move || lock::take(&state)).await?;
+    let (recovered, left) = close_all(&hands.engine, &hands.state).await?;
+    anyhow::ensure!(!left.mixed, recovered.warnings.join("; "));
+    let state = hands.state.clone();
+    let journal = island("starting the journal", move || {
+        let journal = Journal::start(&state, &left.events())?;
+        journal.note(&[Event::Began { story, pid: std::process::id() }])?;
+        Ok(journal)
+    })
+    .await?;
+    let (state, warnings) = (hands.state.clone(), recovered.warnings);
+    Ok(Desk { journal, warnings, state, guardian: None, _lock: lock })
+}
+
+/// Whether an earlier run left anything open.
+pub async fn is_needed(state: &Path) -> anyhow::Result<bool> {
+    let state = state.to_owned();
+    island("reading the journal", move || Ok(!journal::open(&journal::read(&state)?).is_empty()))
+        .await
+}
+
+/// Closes what an earlier run left open.
+///
+/// # Errors
+/// [`Busy`] where the run is still under way.
+pub async fn resume(state: &Path, cancel: &CancellationToken) -> anyhow::Result<Recovered> {
+    if !is_needed(state).await? {
+        return Ok(Recovered::default());
+    }
+    let folder = state.to_owned();
+    let lock = island("locking", move || lock::take(&folder)).await?;
+    under_lock(state, lock, cancel).await
+}
+
+/// The same for the guardian, whose run has just died; nothing where another run is there already.
+pub async fn take_over(state: &Path) -> anyhow::Result<Option<Recovered>> {
+    if !is_needed(state).await? {
+        return Ok(None);
+    }
+    let since = Instant::now();
+    loop {
+        let folder = state.to_owned();
+        match island("locking", move || lock::take(&folder)).await {
+            Ok(lock) => {
+                return under_lock(state, lock, &CancellationToken::new()).await.map(Some);
+            }
+            Err(err) if !err.is::<Busy>() => return Err(err),
+            Err(_) if since.elapsed() > PATIENCE_FOR_LOCK => return Ok(None),
+            Err(_) => sleep(PAUSE_BETWEEN_LOCKS).await,
+        }
+    }
+}
+
+async fn under_lock(
+    state: &Path,
+    _lock: Lock,
+    cancel: &CancellationToken,
+) -> anyhow::Result<Recovered> {
+    let engine = connect(cancel).await?;
+    let (mut recovered, left) = close_all(&engine, state).await?;
+    let state = state.to_owned();
+    let started = island("starting the journal", move || Journal::start(&state, &left.events()));
+    // Everything is closed; that it cannot be written down only means that it is looked at again.
+    recovered.warnings.extend(started.await.err().map(|err| format!("{err:#}")));
+    Ok(recovered)
+}
+
+/// The engine, waited for where it is away: after a crash of the machine it may come up later.
+async fn connect(cancel: &CancellationToken) -> anyhow::Result<Engine> {
+    let since = Instant::now();
+    loop {
+        match Engine::connect().await {
+            Err(Error::Unreachable { .. }) if since.elapsed() < PATIENCE_WITHOUT_ENGINE => {
+                signals::check(cancel)?;
+                sleep(PAUSE_BETWEEN_TRIES).await;
+            }
+            answer => return Ok(answer?),
+        }
+    }
+}
+
+/// Closes what can be closed; gives that and what is still open.
+async fn close_all(engine: &Engine, state: &Path) -> anyhow::Result<(Recovered, Open)> {
+    let state = state.to_owned();
+    let (journal, mut open) = island("reading the journal", move || {
+        let (journal, events) = Journal::go_on(&state)?;
+        Ok((journal, journal::open(&events)))
+    })
+    .await?;
+    let mut recovered = Recovered::default();
+    if open.is_empty() {
+        return Ok((recovered, open));
+    }
+    let unreadable = std::mem::take(&mut open.unreadable);
+    recovered.warnings.extend(unreadable.iter().map(|line| {
+        format!("line {line} of the journal cannot be read; look whether everything runs")
+    }));
+    release(engine, &journal, &mut open, &mut recovered).await?;
+    if !open.mixed {
+        recovered
+            .warnings
+            .extend(run_owed(engine, &journal, std::mem::take(&mut open.afters)).await);
+    }
+    let drafts = std::mem::take(&mut open.drafts);
+    let (removed, kept, problems) =
+        island("removing unfinished files", move || Ok(remove(drafts))).await?;
+    recovered.removed = removed;
+    open.drafts = kept;
+    recovered.warnings.extend(problems);
+    Ok((recovered, open))
+}
