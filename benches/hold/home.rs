@@ -105,25 +105,48 @@ impl Home {
 
     /// Backs the home up with the program and removes the backup.
     pub(crate) fn back_up(&self, store: &Path) -> anyhow::Result<Backup> {
+        let (path, backup) = self.back_up_to(store)?;
+        fs::remove_file(path)?;
+        Ok(backup)
+    }
+
+    fn back_up_to(&self, store: &Path) -> anyhow::Result<(PathBuf, Backup)> {
+        let store = store.display().to_string();
+        let (report, peak_kib) = self.hearthkeep(&["backup", "--store", &store])?;
+        let path = report["path"].as_str().context("the report has no path")?.into();
+        let backup = Backup {
+            hold_seconds: seconds(&report, "longest_hold_seconds")?,
+            seconds: seconds(&report, "duration_seconds")?,
+            peak_mib: peak_kib / 1024.0,
+        };
+        Ok((path, backup))
+    }
+
+    /// Backs the home up and restores it; gives for how long it was down.
+    pub(crate) fn restore(&self) -> anyhow::Result<f64> {
+        let (path, _) = self.back_up_to(&self.store_outside())?;
+        let backup = path.display().to_string();
+        // Nothing in here answers on a port, before and after.
+        let (report, _) = self.hearthkeep(&["restore", &backup, "--yes", "--patience", "1"])?;
+        fs::remove_file(path)?;
+        seconds(&report, "longest_hold_seconds")
+    }
+
+    /// Runs the program for this home; gives its report and its peak in KiB.
+    fn hearthkeep(&self, words: &[&str]) -> anyhow::Result<(Value, f64)> {
         nix::unistd::sync();
         let report = self.scratch.path().join("report");
         let mut command = Command::new(std::env::current_exe()?);
         command.arg("measure").arg(&report).arg(env!("CARGO_BIN_EXE_hearthkeep"));
-        command.args(["--json", "--quiet", "--home", &self.name, "backup", "--store"]).arg(store);
+        command.args(["--json", "--quiet", "--home", &self.name]).args(words);
         command.env("HEARTHKEEP_STATE", self.scratch.path().join("state"));
         // 3 is: done, with warnings.
-        let peak_kib: f64 = finish(&mut command, &[0, 3])?.parse()?;
+        let peak_kib = finish(&mut command, &[0, 3])?.parse()?;
         let report: Value = serde_json::from_slice(&fs::read(report)?)?;
         for warning in report["warnings"].as_array().into_iter().flatten() {
             eprintln!("  warning: {}", warning.as_str().unwrap_or_default());
         }
-        fs::remove_file(report["path"].as_str().context("the report has no path")?)?;
-        let seconds = |key: &str| report[key].as_f64().context("the report has no time");
-        Ok(Backup {
-            hold_seconds: seconds("longest_hold_seconds")?,
-            seconds: seconds("duration_seconds")?,
-            peak_mib: peak_kib / 1024.0,
-        })
+        Ok((report, peak_kib))
     }
 
     /// What peers do: stop, archive, start. Gives how long the home was down.
@@ -150,6 +173,10 @@ impl Home {
             run(&["docker", "unpause", &self.name])
         })
     }
+}
+
+fn seconds(report: &Value, key: &str) -> anyhow::Result<f64> {
+    report[key].as_f64().with_context(|| format!("the report has no {key}"))
 }
 
 impl Drop for Home {

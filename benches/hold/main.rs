@@ -3,7 +3,7 @@
 //!
 //! `cargo bench --bench hold` makes homes on ext4, xfs and btrfs, one after the other, whose
 //! container writes all the time, and backs each up in turn with the program and in the way of its
-//! peers. `-- --keep` puts the tables into `docs/benchmarks.md`; `-- --quick` tries it in a minute,
+//! peers; of some it restores the backup, too. `-- --keep` puts the tables into `docs/benchmarks.md`; `-- --quick` tries it in a minute,
 //! with homes far too small to say anything. It needs root, for the mounts.
 
 #[path = "../shared/command.rs"]
@@ -101,7 +101,10 @@ impl Bench {
         for (files, megabytes, database) in [(1200, 80, 70), (12_000, 800, 70), (1200, 80, 700)] {
             let content = self.content(files, 200, megabytes, database);
             let home = Home::new(&self.below, "ext4", content)?;
-            cases.push(self.rounds(&home, "ext4", name(content), &[])?);
+            let mut case = self.rounds(&home, "ext4", name(content), &[])?;
+            case.restores =
+                (0..self.rounds).map(|_| home.restore()).collect::<anyhow::Result<_>>()?;
+            cases.push(case);
             if pauses.is_empty() {
                 pauses = (0..PAUSES).map(|_| home.pause()).collect::<anyhow::Result<_>>()?;
             }
@@ -117,7 +120,7 @@ impl Bench {
         peers: &[&'static str],
     ) -> anyhow::Result<Case> {
         let peers = peers.iter().map(|it| (*it, Vec::new())).collect();
-        let mut case = Case { file_system, home: name, backups: Vec::new(), peers };
+        let mut case = Case { file_system, home: name, peers, ..Case::default() };
         for round in 1..=self.rounds {
             eprintln!("{file_system}, {}: round {round} of {}", case.home, self.rounds);
             case.backups.push(home.back_up(&home.store_outside())?);
@@ -132,7 +135,7 @@ impl Bench {
         eprintln!("{file_system}, {name}");
         let backups = (0..self.rounds).map(|_| home.back_up(&home.store_inside()));
         let backups = backups.collect::<anyhow::Result<_>>()?;
-        Ok(Case { file_system, home: name, backups, peers: Vec::new() })
+        Ok(Case { file_system, home: name, backups, ..Case::default() })
     }
 
     fn content(&self, files: u64, folders: u64, megabytes: u64, database: u64) -> Content {

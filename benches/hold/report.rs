@@ -14,6 +14,8 @@ pub(crate) struct Case {
     pub(crate) backups: Vec<Backup>,
     /// The compressor of each peer and how long the home was down.
     pub(crate) peers: Vec<(&'static str, Vec<f64>)>,
+    /// How long it was down for each restore; none where none was measured.
+    pub(crate) restores: Vec<f64>,
 }
 
 /// The machine, and which kernel.
@@ -52,20 +54,25 @@ pub(crate) fn against_peers(cases: &[Case]) -> anyhow::Result<String> {
     Ok(page)
 }
 
-/// The table of homes that grow: only the hold counts.
+/// The table of homes that grow: only how long they stand still counts.
 pub(crate) fn growth(cases: &[Case], pauses: &[f64]) -> anyhow::Result<String> {
-    let mut page = String::from("| home | hold s (best–worst) | times as long |\n");
-    page.push_str("| --- | ---: | ---: |\n");
+    let mut page = String::from(
+        "| home | hold s (best–worst) | times as long | down for a restore s | times as long |\n",
+    );
+    page.push_str("| --- | ---: | ---: | ---: | ---: |\n");
     let holds = |case: &Case| case.backups.iter().map(|it| it.hold_seconds).collect::<Vec<_>>();
     let first = median(&holds(&cases[0]));
+    let first_restore = median(&cases[0].restores);
     for case in cases {
         let holds = holds(case);
         let ratio = median(&holds) / first;
-        writeln!(page, "| {} | {} | {ratio:.2} |", case.home, spread(&holds))?;
+        write!(page, "| {} | {} | {ratio:.2} ", case.home, spread(&holds))?;
+        let ratio = median(&case.restores) / first_restore;
+        writeln!(page, "| {} | {ratio:.2} |", spread(&case.restores))?;
     }
     let ratio = median(pauses) / first;
     let name = "`docker pause` and `docker unpause`, nothing between";
-    writeln!(page, "| {name} | {} | {ratio:.2} |\n", spread(pauses))?;
+    writeln!(page, "| {name} | {} | {ratio:.2} | – | – |\n", spread(pauses))?;
     Ok(page)
 }
 
