@@ -7,6 +7,8 @@
 
 #[path = "homeassistant/api.rs"]
 mod api;
+#[path = "homeassistant/behind_tls.rs"]
+mod behind_tls;
 #[path = "homeassistant/by_hand.rs"]
 mod by_hand;
 #[path = "homeassistant/encrypted.rs"]
@@ -63,6 +65,7 @@ fn home_assistant_and_we_take_each_others_files() {
     // Stops Home Assistant, so that it can compare what lies still; the next one starts it.
     by_hand::restores_the_same(&home, &bench);
     rolling_back::brings_the_old_home_back(&home, &bench, &ours);
+    rolling_back::takes_no_recovery_mode_for_a_home(&home, &bench);
 }
 
 #[test]
@@ -71,6 +74,11 @@ fn the_newest_home_assistant_restores_what_is_encrypted() {
     next::restores_all(&file, "hunter2");
     next::refuses(&file, Some("another"));
     next::refuses(&file, None);
+}
+
+#[test]
+fn a_home_behind_tls_answers() {
+    behind_tls::answers();
 }
 
 /// A backup that others made.

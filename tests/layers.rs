@@ -61,7 +61,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("thiserror", &["*"]),
     ("serde", &["*"]),
     ("serde_json", &["*"]),
-    ("jiff", &["archive", "backup", "cli"]),
+    ("jiff", &["archive", "backup", "cli", "engine"]),
     ("bytesize", &["backup", "cli", "swap"]),
     ("tokio_util", &["*"]),
     ("tokio", &["island", "engine", "quiesce", "gate", "backup", "recover", "cli"]),

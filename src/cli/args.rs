@@ -244,8 +244,11 @@ pub(super) struct Restore {
     #[arg(long, short)]
     pub(super) yes: bool,
     /// How long the restored home may take to come up before it is rolled back
-    #[arg(long, value_name = "SECONDS", default_value_t = 300)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 300, env = "HEARTHKEEP_PATIENCE")]
     pub(super) patience: u64,
+    /// How long everything has to stay up then
+    #[arg(long, value_name = "SECONDS", default_value_t = 2, env = "HEARTHKEEP_SETTLE")]
+    pub(super) settle: u64,
 }
 
 #[derive(Debug, Subcommand)]

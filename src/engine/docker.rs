@@ -15,6 +15,7 @@ use bollard::query_parameters::{
 };
 use futures_util::TryStreamExt;
 use futures_util::future::join_all;
+use jiff::Timestamp;
 use tokio::net::UnixStream;
 use tokio::time::timeout;
 
@@ -118,6 +119,26 @@ impl Docker {
         }
     }
 
+    /// The end of what a container printed since a time, in seconds since 1970.
+    async fn log(&self, container: &str, lines: usize, since: i32) -> Result<String, Error> {
+        is_reference(container)?;
+        let options = LogsOptionsBuilder::new().stdout(true).stderr(true).since(since);
+        let log = self.client.logs(container, Some(options.tail(&lines.to_string()).build()));
+        let call = log.try_fold(Vec::new(), async |mut bytes, piece| {
+            bytes.extend_from_slice(piece.as_ref());
+            Ok(bytes)
+        });
+        match self.ask("reading the log of", container, PATIENCE, call).await {
+            Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
+            Err(refused @ Error::Refused { .. }) => {
+                // A log that cannot be read and a container that is gone look alike from here.
+                self.inspect(container).await?;
+                Err(refused)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
     /// Asks for a deed, and is content with a refusal where the container is as wanted all the same.
     async fn bring(
         &self,
@@ -218,22 +239,22 @@ impl Backend for Docker {
     }
 
     async fn log_tail(&self, container: &str, lines: usize) -> Result<String, Error> {
+        self.log(container, lines, 0).await
+    }
+
+    async fn log_since_start(&self, container: &str, lines: usize) -> Result<String, Error> {
         is_reference(container)?;
-        let options = LogsOptionsBuilder::new().stdout(true).stderr(true).tail(&lines.to_string());
-        let log = self.client.logs(container, Some(options.build()));
-        let call = log.try_fold(Vec::new(), async |mut bytes, piece| {
-            bytes.extend_from_slice(piece.as_ref());
-            Ok(bytes)
-        });
-        match self.ask("reading the log of", container, PATIENCE, call).await {
-            Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
-            Err(refused @ Error::Refused { .. }) => {
-                // A log that cannot be read and a container that is gone look alike from here.
-                self.inspect(container).await?;
-                Err(refused)
-            }
-            Err(error) => Err(error),
-        }
+        let call = self.client.inspect_container(container, None);
+        let inspected = self.ask("inspecting", container, PATIENCE, call).await;
+        let Ok(inspected) = inspected else {
+            self.inspect(container).await?;
+            return self.log_tail(container, lines).await;
+        };
+        let started = inspected.state.and_then(|it| it.started_at);
+        let started = started.and_then(|it| it.parse::<Timestamp>().ok());
+        // The engine takes whole seconds.
+        let since = started.and_then(|it| i32::try_from(it.as_second()).ok()).unwrap_or(0);
+        self.log(container, lines, since.max(0)).await
     }
 
     async fn exec(

@@ -112,6 +112,11 @@ impl Engine {
         self.backend.log_tail(container, lines).await
     }
 
+    /// The same of what it printed since it was last started, or a moment before.
+    pub async fn log_since_start(&self, container: &str, lines: usize) -> Result<String, Error> {
+        self.backend.log_since_start(container, lines).await
+    }
+
     /// Runs a command inside a running container, and waits for its end. Of what it prints, on
     /// both streams, the end is kept.
     ///
@@ -144,6 +149,7 @@ trait Backend: Send + Sync + std::fmt::Debug {
     async fn stop(&self, container: &str, timeout: Option<Duration>) -> Result<(), Error>;
     async fn start(&self, container: &str) -> Result<(), Error>;
     async fn log_tail(&self, container: &str, lines: usize) -> Result<String, Error>;
+    async fn log_since_start(&self, container: &str, lines: usize) -> Result<String, Error>;
     async fn exec(
         &self,
         container: &str,

@@ -339,6 +339,10 @@ impl Backend for Simulator {
         Ok(all[all.len().saturating_sub(lines)..].concat())
     }
 
+    async fn log_since_start(&self, container: &str, lines: usize) -> Result<String, Error> {
+        self.log_tail(container, lines).await
+    }
+
     async fn exec(
         &self,
         container: &str,

@@ -48,6 +48,12 @@ pub(super) fn priority(container: &Container) -> i32 {
     container.label(PRIORITY).and_then(|it| it.trim().parse().ok()).unwrap_or(0)
 }
 
+/// The port on which Home Assistant answers, where its configuration cannot tell.
+pub(super) fn port(container: &Container) -> Result<Option<u16>, Refused> {
+    let label = Label { container, key: "hearthkeep.port" };
+    label.parse("a port, 1 to 65535", |it| it.parse().ok().filter(|it| *it > 0))
+}
+
 pub(super) fn read(container: &Container) -> Result<Labels, Refused> {
     let label = |key: &'static str| Label { container, key };
     label(PRIORITY).parse("a whole number", |it| it.parse::<i32>().ok())?;

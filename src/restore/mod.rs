@@ -43,6 +43,8 @@ pub struct Order {
 pub struct Trial {
     /// How long it may take to come up.
     pub patience: Duration,
+    /// How long it has to stay up then.
+    pub settle: Duration,
 }
 
 /// What a restore did.

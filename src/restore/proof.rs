@@ -30,7 +30,8 @@ pub(super) async fn come_up(
     let port = port(plan, reach).await?;
     let answers = running.iter().any(|it| it.name == home.name);
     let answering = answers.then(|| (home.name.clone(), port));
-    gate::pass(&hands.engine, &Gate { running, answering, patience: trial.patience }, cancel).await
+    let Trial { patience, settle } = trial;
+    gate::pass(&hands.engine, &Gate { running, answering, patience, settle }, cancel).await
 }
 
 /// Whether Home Assistant answers now.
@@ -38,8 +39,12 @@ pub(super) async fn answers(plan: &RestorePlan, reach: &Reach) -> anyhow::Result
     Ok(gate::answers(&plan.home.homeassistant, port(plan, reach).await?).await)
 }
 
-/// The port in Home Assistant's configuration, as it lies in its mount now.
+/// The port that the label tells, else that in Home Assistant's configuration, as it lies in its
+/// mount now.
 async fn port(plan: &RestorePlan, reach: &Reach) -> anyhow::Result<u16> {
+    if let Some(port) = plan.home.port {
+        return Ok(port);
+    }
     let config = plan.home.homeassistant.mounted_at("/config");
     let folder = config.and_then(|it| reach.local(&it.source));
     island("reading the port", move || {

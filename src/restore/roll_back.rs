@@ -2,6 +2,7 @@
 
 use anyhow::Context;
 
+use crate::gate;
 use crate::hands::Hands;
 use crate::island::island;
 use crate::journal::{Event, Journal};
@@ -18,7 +19,7 @@ const LOG_LINES: usize = 20;
 pub struct RolledBack {
     /// What did not come up, and how that was seen.
     pub reason: String,
-    /// The last lines of its log; empty where there are none.
+    /// The last lines of the log of the container that did not; empty where there are none.
     pub log: String,
 }
 
@@ -36,7 +37,8 @@ pub(super) async fn roll_back(
     reason: anyhow::Error,
 ) -> anyhow::Error {
     hands.monitor.step("rolling back", 0);
-    let name = &plan.home.homeassistant.name;
+    let down = reason.downcast_ref::<gate::Down>().map(|it| &it.container);
+    let name = down.unwrap_or(&plan.home.homeassistant.name);
     let log = hands.engine.log_tail(name, LOG_LINES).await.unwrap_or_default();
     let holds: Vec<Hold> = plan.stops.iter().chain(&plan.start_too).cloned().collect();
     let held = match quiesce::stop_what_is_there(&hands.engine, journal, &holds).await {

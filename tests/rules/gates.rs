@@ -1,5 +1,6 @@
 //! The gate behind a restore, on the simulated engine.
 
+use std::io::{Read, Write};
 use std::time::Duration;
 
 use futures_util::future::join;
@@ -22,7 +23,8 @@ fn world(state: State, health: Health) -> (Simulator, Engine) {
 
 fn gate(needs_health: bool) -> Gate {
     let broker = Runner { name: "broker".to_owned(), needs_health };
-    Gate { running: vec![broker], answering: None, patience: Duration::from_mins(1) }
+    let (patience, settle) = (Duration::from_mins(1), Duration::from_secs(2));
+    Gate { running: vec![broker], answering: None, patience, settle }
 }
 
 /// What the gate says; nothing where it lets pass.
@@ -106,4 +108,52 @@ fn it_ends_when_it_is_cancelled() {
         assert!(passed.expect_err("it was cancelled").is::<Cancelled>());
         assert!(since.elapsed() < Duration::from_secs(4), "{:?}", since.elapsed());
     });
+}
+
+#[test]
+fn home_assistant_in_its_recovery_mode_does_not_pass() {
+    // Whoever answers here stands for Home Assistant, which answers in its recovery mode as well.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let port = listener.local_addr().expect("it is bound").port();
+    let answer = std::thread::spawn(move || {
+        while let Ok((mut stream, _)) = listener.accept() {
+            let mut request = [0; 512];
+            let n_bytes = stream.read(&mut request).expect("a request");
+            if n_bytes == 0 || request.starts_with(b"BYE") {
+                return;
+            }
+            stream.write_all(b"HTTP/1.1 401 Unauthorized\r\n\r\n").expect("an answer");
+        }
+    });
+    let line = "2026-11-25 11:12:51.723 WARNING (MainThread) [homeassistant.bootstrap] Unable to set up core integrations. Activating recovery mode";
+    for (log, wanted) in [("all is well\n", None), (line, Some("runs in recovery mode"))] {
+        let mut home = container("homeassistant", "x");
+        home.host_network = true;
+        let simulator = Simulator::new(vec![home]);
+        simulator.set_log("homeassistant", log);
+        let engine = Engine::simulated(simulator);
+        let runner = Runner { name: "homeassistant".to_owned(), needs_health: true };
+        let answering = Some(("homeassistant".to_owned(), port));
+        let (patience, settle) = (Duration::from_secs(20), Duration::ZERO);
+        let gate = Gate { running: vec![runner], answering, patience, settle };
+        // A real answer takes real time.
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let passed = runtime.expect("a runtime").block_on(gate::pass(
+            &engine,
+            &gate,
+            &CancellationToken::new(),
+        ));
+        match wanted {
+            None => passed.expect("nothing is wrong"),
+            Some(wanted) => {
+                let err = passed.expect_err("it does not run as it should");
+                assert!(err.to_string().contains(wanted), "{err:#}");
+                let down = err.downcast_ref::<gate::Down>().expect("it is told by name");
+                assert_eq!(down.container, "homeassistant");
+            }
+        }
+    }
+    let mut stream = std::net::TcpStream::connect(("127.0.0.1", port)).expect("it listens");
+    stream.write_all(b"BYE").expect("it reads");
+    answer.join().expect("it answered");
 }
