@@ -1,12 +1,14 @@
 //! The copies of the containers, on a network of their own.
 
+use tokio_util::sync::CancellationToken;
+
+use super::name;
 use crate::engine::Engine;
 use crate::island::island;
 use crate::model::{Join, Replica, ReplicaMount};
-use crate::plan::{BootPlan, Copied};
+use crate::plan::{BootMount, BootPlan, Copied};
+use crate::signals;
 use crate::throwaway::Throwaway;
-
-use super::name;
 
 /// The name of a container's copy.
 pub(super) fn copy_of(mark: &str, container: &str) -> String {
@@ -19,7 +21,9 @@ pub(super) async fn make(
     mark: &str,
     throwaway: &Throwaway,
     plan: &BootPlan,
+    cancel: &CancellationToken,
 ) -> anyhow::Result<()> {
+    signals::check(cancel)?;
     let network = name(mark, "network");
     engine.create_network(&network, mark).await?;
     let (throwaway, copies) = (throwaway.clone(), plan.copies.clone());
@@ -33,6 +37,7 @@ pub(super) async fn make(
     })
     .await?;
     for ((copied, join), mounts) in plan.copies.iter().zip(joins).zip(mounts) {
+        signals::check(cancel)?;
         let replica =
             Replica { of: copied.of.clone(), name: copy_of(mark, &copied.name), join, mounts };
         engine.create_replica(&replica, mark).await?;
@@ -41,7 +46,7 @@ pub(super) async fn make(
 }
 
 fn mounts(copied: &Copied, throwaway: &Throwaway) -> Vec<ReplicaMount> {
-    let mount = |it: &crate::plan::BootMount| ReplicaMount {
+    let mount = |it: &BootMount| ReplicaMount {
         source: throwaway.source(&it.from),
         destination: it.destination.clone(),
         writable: it.writable,

@@ -6,27 +6,27 @@
 mod copies;
 mod fill;
 mod trial;
+mod verdict;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use self::fill::{check, fill};
 pub use self::trial::NotBooted;
 use self::trial::Trial;
-use crate::archive::{Archive, OpenError};
-use crate::catalog::Booted;
+use self::verdict::Verdict;
+use crate::archive::Archive;
 use crate::hands::Hands;
 use crate::island::island;
 use crate::journal::{self, Event, Story};
-use crate::plan::{self, BootPlan, Pick, Refused};
+use crate::plan::{self, BootPlan, Pick};
 use crate::reach::Reach;
 use crate::recover::{self, Desk};
+use crate::survey;
 use crate::throwaway::Throwaway;
-use crate::{signals, survey};
 
 /// What a person asked for.
 #[derive(Debug, Clone)]
@@ -61,7 +61,7 @@ pub struct Report {
 /// Tries whether a backup boots, and notes the result beside it.
 ///
 /// # Errors
-/// [`OpenError::Damaged`] where its content is, [`NotBooted`] where a copy did not come up. Whatever
+/// [`OpenError::Damaged`](crate::archive::OpenError::Damaged) where its content is, [`NotBooted`] where a copy did not come up. Whatever
 /// the error, nothing of the test is left, except where the error says so.
 pub async fn run(
     hands: &Hands,
@@ -86,7 +86,6 @@ async fn carry_out(
     let survey = survey::look(&hands.engine).await?;
     let home = plan::find(&survey.facts, &order.pick)?;
     let plan = plan::boot(&survey.facts, &home, &archive.metadata.contents())?;
-    refuse_in_a_network_of_its_own(&survey.facts)?;
     let (slug, path) = (archive.metadata.slug.clone(), archive.path.clone());
 
     desk.guard().await?;
@@ -102,16 +101,8 @@ async fn carry_out(
 
     let seconds = begin.elapsed().as_secs_f64();
     let mut warnings = std::mem::take(&mut desk.warnings);
-    if let Some(reason) = verdict(&tried) {
-        let booted = Booted {
-            slug: slug.clone(),
-            when: Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
-            passed: reason.is_none(),
-            reason,
-            seconds,
-            hearthkeep: env!("CARGO_PKG_VERSION").to_owned(),
-        };
-        let noted = note(desk, &path, booted).await;
+    if let Some(verdict) = Verdict::of(&tried) {
+        let noted = verdict.note(desk, &slug, &path, seconds).await;
         warnings.extend(noted.err().map(|err| format!("the result is not noted: {err:#}")));
     }
     let doubts = match (tried, cleared) {
@@ -142,8 +133,7 @@ async fn attempt(
     let mut checked = check(hands, archive, &throwaway, order.deep, cancel).await?;
     let mut warnings = std::mem::take(&mut checked.notes);
     warnings.extend(fill(hands, checked, &throwaway, plan, cancel).await?);
-    signals::check(cancel)?;
-    copies::make(&hands.engine, mark, &throwaway, plan).await?;
+    copies::make(&hands.engine, mark, &throwaway, plan, cancel).await?;
     let patience = order.patience;
     Trial { hands, mark, plan, throwaway: &throwaway, patience, cancel }.pass().await?;
     Ok(warnings)
@@ -152,36 +142,4 @@ async fn attempt(
 /// The name of something that is made.
 fn name(mark: &str, what: &str) -> String {
     format!("hearthkeep-boot-{mark}-{what}")
-}
-
-/// From another network nobody reaches one from which nothing leads out.
-fn refuse_in_a_network_of_its_own(facts: &plan::Facts) -> Result<(), Refused> {
-    let is_own = |it: &&crate::model::Container| facts.own_container.as_ref() == Some(&it.id);
-    match facts.containers.iter().find(is_own) {
-        Some(own) if !own.host_network => Err(Refused::Nothing(format!(
-            "{} has a network of its own, from which the copies cannot be reached: run the boot test on the host, or in a container with the host's network",
-            own.name
-        ))),
-        _ => Ok(()),
-    }
-}
-
-/// What the test says of the backup: why it does not boot, if it does not. Nothing where what went
-/// wrong says nothing of it.
-fn verdict(tried: &anyhow::Result<Vec<String>>) -> Option<Option<String>> {
-    match tried {
-        Ok(_) => Some(None),
-        Err(err) => match (err.downcast_ref::<NotBooted>(), err.downcast_ref::<OpenError>()) {
-            // Not what the log says, which may be anything.
-            (Some(not), _) => Some(Some(not.in_short())),
-            (None, Some(OpenError::Damaged { reason, .. })) => Some(Some(reason.clone())),
-            (None, _) => None,
-        },
-    }
-}
-
-async fn note(desk: &Desk, backup: &Path, booted: Booted) -> anyhow::Result<()> {
-    desk.note(Event::DraftIntended { path: Booted::draft_path(backup) }).await?;
-    let backup = backup.to_owned();
-    island("noting the result", move || booted.write(&backup)).await
 }

@@ -7,6 +7,7 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::copies::copy_of;
+use crate::engine;
 use crate::gate::{self, Gate, Runner};
 use crate::hands::Hands;
 use crate::island::island;
@@ -93,10 +94,9 @@ impl Trial<'_> {
         if !others.is_empty() {
             self.wait_for(&others, None).await?;
         }
-        let start = self.hands.engine.start(&self.copy(&copied.name)).await;
-        match start {
-            // It has its command and its places from the home, but what lies there from the backup.
-            Err(err @ crate::engine::Error::Refused { .. }) => {
+        match self.hands.engine.start(&self.copy(&copied.name)).await {
+            // What it starts with is from the home, but what lies there is from the backup.
+            Err(err @ engine::Error::Refused { .. }) => {
                 Err(self.not_booted(&copied.name, &err.to_string()).await)
             }
             started => Ok(started?),
@@ -113,7 +113,7 @@ impl Trial<'_> {
         };
         match gate::pass(&self.hands.engine, &gate, self.cancel).await {
             Ok(()) => Ok(()),
-            Err(err) if err.is::<Cancelled>() || err.is::<crate::engine::Error>() => Err(err),
+            Err(err) if err.is::<Cancelled>() || err.is::<engine::Error>() => Err(err),
             Err(err) => {
                 let container = self.fallen(copies).await;
                 Err(self.not_booted(&container, &format!("{err:#}")).await)

@@ -80,6 +80,7 @@ pub enum BootSource {
 
 /// Makes the plan of a boot test of `contents` beside `home`.
 pub fn boot(facts: &Facts, home: &Home, contents: &Contents) -> Result<BootPlan, Refused> {
+    refuse_behind_a_wall(facts)?;
     let parts = plan_parts(facts, home)?;
     if !contents.items.contains(&Item::HomeAssistant) {
         return Err(Refused::Nothing(
@@ -115,6 +116,18 @@ pub fn boot(facts: &Facts, home: &Home, contents: &Contents) -> Result<BootPlan,
         homeassistant: home.homeassistant.name.clone(),
         notes,
     })
+}
+
+/// From another container's network nobody reaches one from which nothing leads out.
+fn refuse_behind_a_wall(facts: &Facts) -> Result<(), Refused> {
+    let is_own = |it: &&Container| facts.own_container.as_ref() == Some(&it.id);
+    match facts.containers.iter().find(is_own) {
+        Some(own) if !own.host_network => Err(Refused::Nothing(format!(
+            "{} has a network of its own, from which copies cannot be reached: run the boot test on the host, or in a container with the host's network",
+            own.name
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// A tree of the home whose content the backup holds.

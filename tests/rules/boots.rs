@@ -157,6 +157,16 @@ fn without_home_assistant_there_is_nothing_to_start() {
 }
 
 #[test]
+fn in_a_container_it_takes_the_network_of_the_host() {
+    let mut facts = home(home_assistant("ha"), vec![companion("hearthkeep")]);
+    facts.own_container = Some(facts.containers[1].id.clone());
+    let refused = plan(&facts, &["homeassistant"]).expect_err("nobody could be asked");
+    assert!(refused.to_string().contains("hearthkeep has a network of its own"), "{refused}");
+    facts.containers[1].host_network = true;
+    assert_eq!(plan(&facts, &["homeassistant"]).expect("a plan").copies.len(), 1);
+}
+
+#[test]
 fn copies_start_in_the_order_of_dependence_and_find_each_other() {
     const DEPENDS_ON: &str = "com.docker.compose.depends_on";
     let ha = with_label(

@@ -218,6 +218,24 @@ fn a_copy_has_nothing_of_the_home() {
 }
 
 #[test]
+fn copies_share_a_network_where_the_home_does() {
+    let _alone = alone();
+    let home = Home::empty("joined");
+    home.write("config/.HA_VERSION", VERSION);
+    let config = bind(&home.config(), "/config");
+    let owner = home.run("owner", &["--hostname", "owner"], IMAGE, &["http=9000"]);
+    let network = format!("container:{owner}");
+    home.run("guest", &["--network", &network], IMAGE, &["http=9001"]);
+    let depends = "com.docker.compose.depends_on=owner:service_healthy:false";
+    home.run_homeassistant(&["--volume", &config, "--label", depends]);
+    let backup = home.backup(&[]);
+    let path = backup.display().to_string();
+    let report = home.hearthkeep(&["verify", "--boot", &path, "--json"]).ends(0).json();
+    assert_eq!(report["containers"].as_array().map(Vec::len), Some(3), "{report}");
+    assert_eq!(left(), [""; 0]);
+}
+
+#[test]
 fn what_does_not_start_is_told_with_its_log() {
     let _alone = alone();
     let lived = Lived::new("falls");
