@@ -118,6 +118,17 @@ impl Draft {
     }
 }
 
+impl Draft {
+    /// Gives the file its name, in place of one that may be there. On the disk when it returns.
+    pub fn replace(mut self) -> anyhow::Result<()> {
+        self.sync()?;
+        fs::rename(&self.draft, &self.path)
+            .with_context(|| format!("naming {}", self.path.display()))?;
+        self.named = true;
+        sync_folder(folder_of(&self.path))
+    }
+}
+
 impl Drop for Draft {
     fn drop(&mut self) {
         if !self.named {

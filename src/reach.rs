@@ -169,6 +169,7 @@ mod tests {
             joined_network: joined.map(str::to_owned),
             stop_timeout: None,
             auto_remove: false,
+            reaches_host: false,
             variables: Vec::new(),
             is_silent: false,
         }

@@ -9,6 +9,8 @@
 mod api;
 #[path = "homeassistant/behind_tls.rs"]
 mod behind_tls;
+#[path = "homeassistant/booting.rs"]
+mod booting;
 #[path = "homeassistant/by_hand.rs"]
 mod by_hand;
 #[path = "homeassistant/encrypted.rs"]
@@ -44,6 +46,7 @@ const ITEMS: [&str; 4] = ["homeassistant", "core_mosquitto", "share", "clock"];
 fn a_busy_home_moves_into_empty_volumes() {
     let (home, bench) = (Home::lived_in("busy"), Bench::new());
     moving::is_sound_five_times_in_a_row(&home, &bench);
+    booting::tells_good_backups_from_bad_ones(&home, &bench);
     moving::comes_up_elsewhere(&home, &bench);
 }
 

@@ -164,6 +164,13 @@ pub(super) struct Verify {
     /// Compare every file with its checksum, too
     #[arg(long)]
     pub(super) deep: bool,
+    /// Start copies of the containers on what is in the backup, out of everybody's sight, and wait
+    /// for Home Assistant
+    #[arg(long)]
+    pub(super) boot: bool,
+    /// How long the copies may take to come up
+    #[arg(long, value_name = "SECONDS", default_value_t = 300, requires = "boot")]
+    pub(super) patience: u64,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -4,13 +4,17 @@ use serde_json::json;
 
 use super::args::{Export, Import, Verify};
 use super::render::exit;
-use super::{Exit, Face};
+use super::{Exit, Face, boot};
 use crate::archive::{self, Archive, Checks};
+use crate::catalog::Booted;
 use crate::island::island;
 use crate::{catalog, store};
 
 pub(super) async fn verify(face: &Face, args: Verify) -> anyhow::Result<Exit> {
     let archive = face.unlocked(&args.backup).await?;
+    if args.boot {
+        return boot::run(face, archive, &args).await;
+    }
     let slug = archive.metadata.slug.clone();
     let path = archive.path.display().to_string();
     let staging = face.common.staging.clone().unwrap_or_else(std::env::temp_dir);
@@ -91,6 +95,7 @@ pub(super) async fn remove(face: &Face, wanted: &str) -> anyhow::Result<Exit> {
     let archive = island("removing", move || {
         let archive = catalog::find(&store, &wanted)?;
         store.remove(&archive.path)?;
+        Booted::forget(&archive.path)?;
         Ok(archive)
     })
     .await?;

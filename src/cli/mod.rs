@@ -4,6 +4,7 @@
 
 mod args;
 mod backup;
+mod boot;
 mod diff;
 mod exit;
 mod files;

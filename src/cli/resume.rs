@@ -18,5 +18,6 @@ pub(super) fn text(recovered: &Recovered) -> String {
     }
     let released = recovered.released.iter().map(|it| format!("released {it}\n"));
     let removed = recovered.removed.iter().map(|it| format!("removed {}\n", it.display()));
-    released.chain(removed).collect()
+    let boots = recovered.boot_tests.iter().map(|it| format!("removed boot test {it}\n"));
+    released.chain(removed).chain(boots).collect()
 }

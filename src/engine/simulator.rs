@@ -60,16 +60,19 @@ pub enum Fault {
 }
 
 #[derive(Debug)]
-struct World {
-    containers: Vec<Simulated>,
+pub(super) struct World {
+    pub(super) containers: Vec<Simulated>,
+    /// What was made, by name, with its mark.
+    pub(super) networks: Vec<(String, String)>,
+    pub(super) volumes: Vec<(String, String)>,
     /// With the number of calls before each was injected.
     faults: Vec<(usize, Fault)>,
     calls: Vec<String>,
 }
 
 #[derive(Debug)]
-struct Simulated {
-    container: Container,
+pub(super) struct Simulated {
+    pub(super) container: Container,
     log: String,
     /// With a piece of the commands that they are for.
     scripts: Vec<(String, Script)>,
@@ -78,11 +81,10 @@ struct Simulated {
 impl Simulator {
     /// An engine with these containers.
     pub fn new(containers: Vec<Container>) -> Simulator {
-        let containers = containers
-            .into_iter()
-            .map(|container| Simulated { container, log: String::new(), scripts: Vec::new() })
-            .collect();
-        let world = World { containers, faults: Vec::new(), calls: Vec::new() };
+        let containers = containers.into_iter().map(Simulated::new).collect();
+        let (networks, volumes) = (Vec::new(), Vec::new());
+        let (faults, calls) = (Vec::new(), Vec::new());
+        let world = World { containers, networks, volumes, faults, calls };
         Simulator { world: Arc::new(Mutex::new(world)) }
     }
 
@@ -133,7 +135,7 @@ impl Simulator {
     }
 
     /// A panic in one test thread must not hide behind a poisoned lock in another.
-    fn world(&self) -> MutexGuard<'_, World> {
+    pub(super) fn world(&self) -> MutexGuard<'_, World> {
         self.world.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -156,7 +158,7 @@ impl Simulator {
 
 impl World {
     /// Notes a call, and fails where nothing answers. Returns its number.
-    fn note(&mut self, call: String) -> Result<usize, Error> {
+    pub(super) fn note(&mut self, call: String) -> Result<usize, Error> {
         self.calls.push(call);
         let n = self.calls.len();
         match self.faults.iter().any(|(since, fault)| fault.cuts_off(n - since)) {
@@ -169,11 +171,10 @@ impl World {
     }
 
     /// Notes a call on one container, and finds it unless a fault comes between.
-    fn call(&mut self, call: &'static str, name: &str) -> Result<&mut Simulated, Error> {
+    pub(super) fn call(&mut self, call: &'static str, name: &str) -> Result<&mut Simulated, Error> {
         let n = self.note(format!("{call} {name}"))?;
-        let found = self.containers.iter().position(|it| it.is(name));
         let not_found = || Error::NotFound { container: name.to_owned() };
-        let index = found.ok_or_else(not_found)?;
+        let index = self.find(name).ok_or_else(not_found)?;
         let subject = &self.containers[index];
         if self.is_gone(subject, n) {
             return Err(not_found());
@@ -191,6 +192,11 @@ impl World {
             return Err(refused(call, name, &message));
         }
         Ok(&mut self.containers[index])
+    }
+
+    /// Where a container stands among all, by identifier or name.
+    pub(super) fn find(&self, name: &str) -> Option<usize> {
+        self.containers.iter().position(|it| it.is(name))
     }
 
     /// What a command in a container does, where that is in a state to run any.
@@ -248,6 +254,10 @@ impl Fault {
 }
 
 impl Simulated {
+    pub(super) fn new(container: Container) -> Simulated {
+        Simulated { container, log: String::new(), scripts: Vec::new() }
+    }
+
     fn is(&self, reference: &str) -> bool {
         self.container.id == reference || self.container.name == reference
     }
@@ -259,6 +269,7 @@ impl Simulated {
             addresses: Vec::new(),
             stop_timeout: None,
             auto_remove: false,
+            reaches_host: false,
             variables: Vec::new(),
             is_silent: true,
             ..self.container.clone()
@@ -367,7 +378,7 @@ impl Backend for Simulator {
     }
 }
 
-fn refused(call: &'static str, container: &str, message: &str) -> Error {
+pub(super) fn refused(call: &'static str, container: &str, message: &str) -> Error {
     let (container, message) = (container.to_owned(), message.to_owned());
     Error::Refused { doing: doing(call), container, message }
 }
@@ -379,6 +390,8 @@ fn doing(call: &'static str) -> &'static str {
         "unpause" => "unpausing",
         "stop" => "stopping",
         "start" => "starting",
+        "create_replica" => "making",
+        "remove_container" => "removing",
         "exec" => "running a command in",
         "session" => "talking to a client in",
         _ => "reading the log of",

@@ -47,6 +47,16 @@ pub enum Event {
     SwapIntended,
     /// All content is of one kind again.
     SwapDone,
+    /// Things may be made on the engine for a boot test.
+    BootIntended {
+        /// The mark that all of them carry.
+        mark: String,
+    },
+    /// All of them are gone.
+    BootGone {
+        /// That mark.
+        mark: String,
+    },
     /// The run came to its end, whichever.
     Ended,
     /// A line that is none of these: a disk that lost it, or a newer version wrote it.
@@ -65,6 +75,8 @@ pub enum Story {
     Backup,
     /// A restore.
     Restore,
+    /// A boot test.
+    Boot,
 }
 
 /// A container that may be held, with all that it takes to let it go on.

@@ -9,6 +9,7 @@
 //! hold-intended ─ (stopped) ─ released
 //! after-owed ─ after-done
 //! swap-intended ─ swap-done
+//! boot-intended ─ boot-gone
 //! ```
 //!
 //! `ended` closes drafts alone: a run may end well and yet leave a container held that would not

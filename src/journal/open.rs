@@ -15,6 +15,8 @@ pub struct Open {
     pub afters: Vec<OwedAfter>,
     /// Whether old and new content may be mixed.
     pub mixed: bool,
+    /// Marks of boot tests of which something may be left.
+    pub boots: Vec<String>,
     /// Numbers of lines that could not be read, and may have told more.
     pub unreadable: Vec<usize>,
 }
@@ -44,6 +46,8 @@ pub fn open(events: &[Event]) -> Open {
             Event::AfterDone { name } => open.afters.retain(|it| it.container.name != name),
             Event::SwapIntended => open.mixed = true,
             Event::SwapDone => open.mixed = false,
+            Event::BootIntended { mark } => open.boots.push(mark),
+            Event::BootGone { mark } => open.boots.retain(|it| *it != mark),
             Event::Ended => open.drafts.clear(),
         }
     }
@@ -62,7 +66,8 @@ impl Open {
         let mixed = self.mixed.then_some(Event::SwapIntended);
         let holds = self.holds.into_iter().map(Event::HoldIntended);
         let afters = self.afters.into_iter().map(Event::AfterOwed);
-        drafts.chain(holds).chain(afters).chain(mixed).collect()
+        let boots = self.boots.into_iter().map(|mark| Event::BootIntended { mark });
+        drafts.chain(holds).chain(afters).chain(mixed).chain(boots).collect()
     }
 }
 
@@ -109,6 +114,7 @@ pub(super) mod tests {
         }));
         words.extend(open.afters.iter().map(|it| format!("after {}", it.container.name)));
         words.extend(open.mixed.then(|| "mixed".to_owned()));
+        words.extend(open.boots.iter().map(|it| format!("boot {it}")));
         words.join(", ")
     }
 
@@ -117,6 +123,8 @@ pub(super) mod tests {
         use State::{Paused, Running};
         let began = Event::Began { story: Story::Backup, pid: 7 };
         let done = Event::AfterDone { name: "a".to_owned() };
+        let boot = |mark: &str| Event::BootIntended { mark: mark.to_owned() };
+        let gone = |mark: &str| Event::BootGone { mark: mark.to_owned() };
         let cases = [
             (vec![], ""),
             (vec![began.clone(), Event::Ended], ""),
@@ -138,6 +146,7 @@ pub(super) mod tests {
             (vec![after("a"), after("b"), done], "after b"),
             (vec![Event::SwapIntended, Event::Ended], "mixed"),
             (vec![Event::SwapIntended, Event::SwapDone], ""),
+            (vec![boot("1"), boot("2"), gone("1"), Event::Ended], "boot 2"),
             (vec![Event::SwapIntended, Event::SwapDone, Event::SwapIntended], "mixed"),
         ];
         for (events, expected) in cases {

@@ -36,6 +36,9 @@ pub struct Container {
     pub stop_timeout: Option<Duration>,
     /// Whether the engine removes it as soon as it stops (`--rm`).
     pub auto_remove: bool,
+    /// Whether it has devices of the host, rights that containers usually lack, or shares more of
+    /// the host than its network.
+    pub reaches_host: bool,
     /// The names of its environment variables, sorted. Their values may be secret.
     pub variables: Vec<String>,
     /// Whether the engine did not answer about it, so that all this is only what its list tells.

@@ -22,6 +22,7 @@ pub(super) struct Labels {
     pub(super) hold: Option<How>,
     pub(super) stop_timeout: Option<Duration>,
     pub(super) exclude: Vec<String>,
+    pub(super) boot: Option<bool>,
     pub(super) before: Option<Hook>,
     pub(super) after: Option<Hook>,
 }
@@ -74,6 +75,7 @@ pub(super) fn read(container: &Container) -> Result<Labels, Refused> {
             .label("hearthkeep.exclude")
             .map(|it| it.split(',').map(|glob| glob.trim().to_owned()).collect())
             .unwrap_or_default(),
+        boot: label("hearthkeep.boot").parse("true or false", |it| it.parse().ok())?,
         before: hook(container, &BEFORE)?,
         after: hook(container, &AFTER)?,
     })

@@ -2,6 +2,7 @@
 //! tested by data alone, and a dry run is the plan without the deed.
 
 mod backup;
+mod boot;
 mod databases;
 mod hold;
 mod home;
@@ -18,6 +19,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 pub use backup::{BackupPlan, BackupRequest, HoldLimit, LeftOut, OnMaxHold, backup};
+pub use boot::{BootMount, BootPlan, BootSource, BootTree, Copied, boot};
 pub use databases::{Served, as_after_a_power_cut, consistency};
 pub use hold::{Hold, How, Need};
 pub use home::{Home, Pick, find};

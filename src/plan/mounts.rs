@@ -6,6 +6,9 @@ use super::Facts;
 use crate::companions::Known;
 use crate::model::{Container, FOLDERS, Mount, MountKind, Tree};
 
+const TIME_ZONE: &str = "time zone of the host";
+const IDENTITY: &str = "identity of the host";
+
 /// Paths of the host that belong to the system and not to the home, each with everything below.
 const SYSTEM: [(&str, &str); 11] = [
     ("/proc", "kernel"),
@@ -13,12 +16,12 @@ const SYSTEM: [(&str, &str); 11] = [
     ("/dev", "device"),
     ("/run", "runtime state of the host"),
     ("/var/run", "runtime state of the host"),
-    ("/etc/localtime", "time zone of the host"),
-    ("/etc/timezone", "time zone of the host"),
-    ("/etc/machine-id", "identity of the host"),
+    ("/etc/localtime", TIME_ZONE),
+    ("/etc/timezone", TIME_ZONE),
+    ("/etc/machine-id", IDENTITY),
     ("/lib/modules", "kernel"),
     // Where the two links above lead on most systems.
-    ("/usr/share/zoneinfo", "time zone of the host"),
+    ("/usr/share/zoneinfo", TIME_ZONE),
     ("/usr/lib/modules", "kernel"),
 ];
 
@@ -55,6 +58,13 @@ pub(super) fn unwanted(mount: &Mount, facts: &Facts) -> Option<&'static str> {
         return Some("the engine's own files");
     }
     None
+}
+
+/// Whether a mount that is never backed up leads to what makes the host more than a place of files.
+/// The host's time zone and identity do not: whoever lacks them has others.
+pub(super) fn reaches_host(mount: &Mount, facts: &Facts) -> bool {
+    let is_of_host = |why: &str| why != TIME_ZONE && why != IDENTITY;
+    mount.kind == MountKind::Bind && unwanted(mount, facts).is_some_and(is_of_host)
 }
 
 /// Whether a mount that is never backed up holds what a person may miss.

@@ -4,6 +4,7 @@
 //! run begins with this, `hearthkeep resume` does nothing else, and the guardian does it at once
 //! for the run that it watched. Doing it twice does nothing more.
 
+mod boot;
 mod debris;
 mod release;
 
@@ -14,6 +15,7 @@ use serde::Serialize;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use self::boot::clear;
 use self::debris::{remove, run_owed};
 use self::release::release;
 use crate::engine::{Engine, Error};
@@ -44,6 +46,9 @@ pub struct Recovered {
     pub released: Vec<String>,
     /// The unfinished files that are gone.
     pub removed: Vec<PathBuf>,
+    /// The marks of boot tests of which everything is gone.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub boot_tests: Vec<String>,
     /// What a person should look at.
     pub warnings: Vec<String>,
 }
@@ -203,6 +208,7 @@ async fn close_all(engine: &Engine, state: &Path) -> anyhow::Result<(Recovered, 
     let drafts = std::mem::take(&mut open.drafts);
     let (removed, kept, problems) =
         island("removing unfinished files", move || Ok(remove(drafts))).await?;
+    boot::remove(engine, &journal, &mut open, &mut recovered).await;
     recovered.removed = removed;
     open.drafts = kept;
     recovered.warnings.extend(problems);

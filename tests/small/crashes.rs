@@ -14,7 +14,7 @@ use crate::support::{Run, docker, wait_until};
 pub(crate) const ABORT_AFTER: &str = "HEARTHKEEP_TEST_ABORT_AFTER";
 
 /// Ends it right before that append, with everything done that lies between the two.
-const ABORT_BEFORE: &str = "HEARTHKEEP_TEST_ABORT_BEFORE";
+pub(crate) const ABORT_BEFORE: &str = "HEARTHKEEP_TEST_ABORT_BEFORE";
 
 /// Stands for a crash that takes the guardian too.
 pub(crate) const NO_GUARDIAN: &str = "HEARTHKEEP_TEST_NO_GUARDIAN";

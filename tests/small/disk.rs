@@ -10,12 +10,12 @@ use crate::support::home::{Home, VERSION, bind, tool, write};
 use crate::tree::{assert_same, look};
 
 /// A small ext4 of its own, unmounted when the test is over.
-struct Disk {
+pub(crate) struct Disk {
     folder: tempfile::TempDir,
 }
 
 impl Disk {
-    fn new(mebibytes: u64) -> Disk {
+    pub(crate) fn new(mebibytes: u64) -> Disk {
         let disk = Disk { folder: tempfile::tempdir().expect("a temporary folder") };
         let image = disk.folder.path().join("image");
         File::create(&image).and_then(|it| it.set_len(mebibytes << 20)).expect("an image");
@@ -26,7 +26,7 @@ impl Disk {
         disk
     }
 
-    fn path(&self) -> PathBuf {
+    pub(crate) fn path(&self) -> PathBuf {
         self.folder.path().join("disk")
     }
 }

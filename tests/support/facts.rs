@@ -20,6 +20,7 @@ pub(crate) fn container(name: &str, image: &str) -> Container {
         joined_network: None,
         stop_timeout: None,
         auto_remove: false,
+        reaches_host: false,
         variables: Vec::new(),
         is_silent: false,
     }
