@@ -10,7 +10,7 @@ use super::obstacles::{device, obstacles};
 use super::room::{Room, block_bytes};
 use super::staging::Staging;
 use crate::archive::{Archive, Extent, Gauge, Share};
-use crate::plan::Route;
+use crate::plan::{PENDING_RESTORE, Route};
 use crate::reach::{self, Reach};
 
 /// The targets as they are, and what is in the way.
@@ -196,6 +196,13 @@ fn look_at(
     };
     let mut problems = obstacles(&path, staging.folder(), &keep, cancel)?;
     problems.extend(staging.check_left().err().map(|err| format!("{err:#}")));
+    let pending = path.join(PENDING_RESTORE);
+    if !route.only.is_empty() && pending.symlink_metadata().is_ok() {
+        problems.push(format!(
+            "{} makes Home Assistant restore another backup when it starts: let it start once before, or remove that file",
+            pending.display()
+        ));
+    }
     route.keep.extend(mounted.iter().cloned());
     let around = staging.folder().parent().unwrap_or(&path).to_owned();
     Ok(Ok((Target { route: n, path, around, mounted }, problems)))

@@ -7,7 +7,7 @@ mod version;
 
 use std::path::PathBuf;
 
-pub use self::own::Database;
+pub use self::own::{Database, PENDING_RESTORE};
 use self::routes::{routes_of, wanted};
 use self::stops::{stopped_note, stops};
 use super::hold;

@@ -30,8 +30,11 @@ const DATABASE: [&str; 4] = [
     "home-assistant_v2.db-journal",
 ];
 
+/// Tells Home Assistant to restore a backup of its own when it starts.
+pub const PENDING_RESTORE: &str = ".HA_RESTORE";
+
 /// What a backup may hold and no restore puts in place.
-const OF_THE_MOMENT: [&str; 2] = [".HA_RESTORE", ".HA_RESTORE_RESULT"];
+const OF_THE_MOMENT: [&str; 2] = [PENDING_RESTORE, ".HA_RESTORE_RESULT"];
 
 /// What becomes of Home Assistant's database.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
