@@ -7,6 +7,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use nix::errno::Errno;
 use nix::sys::statvfs::FsFlags;
 use nix::unistd::AccessFlags;
 use rustix::fs::{AtFlags, CWD, StatxAttributes, StatxFlags};
@@ -53,10 +54,10 @@ fn closed(folder: &Path) -> Option<String> {
     if flags.is_ok_and(|it| it.contains(FsFlags::ST_RDONLY)) {
         return Some(format!("{at} is read-only: mount it for writing"));
     }
-    let wanted = AccessFlags::W_OK | AccessFlags::X_OK;
-    nix::unistd::access(folder, wanted)
-        .err()
-        .map(|err| format!("{at} cannot be written ({}): run hearthkeep as root", err.desc()))
+    // A folder that is immutable is refused in another way, and told by its flag.
+    let access = nix::unistd::access(folder, AccessFlags::W_OK | AccessFlags::X_OK);
+    (access == Err(Errno::EACCES))
+        .then(|| format!("{at} cannot be written by this user: run hearthkeep as root"))
 }
 
 struct Look<'a> {

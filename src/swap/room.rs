@@ -13,6 +13,12 @@ use crate::archive::Extent;
 /// default; btrfs and ZFS take less, but keep it twice). ext4 has that room set aside.
 const ENTRY_BYTES: u64 = 512;
 
+/// What a target takes beside its content: the staging folder, and what begins with it.
+const STAGING_BYTES: u64 = 16 * 1024;
+
+/// One byte in so many is where the blocks of large files are written down.
+const BYTES_PER_MAP_BYTE: u64 = 1024;
+
 /// What a restore needs on one file system beside what is there, and what is free.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Room {
@@ -47,7 +53,9 @@ impl Room {
         let kind = nix::sys::statfs::statfs(folder).map(|it| it.filesystem_type());
         let is_ext4 = kind.is_ok_and(|it| it == EXT4_SUPER_MAGIC);
         let entry_bytes = if is_ext4 { 0 } else { ENTRY_BYTES };
-        self.needed_bytes = self.needed_bytes.saturating_add(extent.room(entry_bytes));
+        let room = extent.room(entry_bytes);
+        let room = room.saturating_add(room / BYTES_PER_MAP_BYTE + STAGING_BYTES);
+        self.needed_bytes = self.needed_bytes.saturating_add(room);
         self.needed_entries += extent.entries;
     }
 
