@@ -4,7 +4,6 @@
 
 use std::collections::{BTreeSet, HashSet};
 use std::fs;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
@@ -14,6 +13,7 @@ use rustix::fs::{AtFlags, CWD, StatxAttributes, StatxFlags};
 use tokio_util::sync::CancellationToken;
 
 use super::exchange::{is_folder, is_staging, names};
+use crate::reach;
 use crate::signals;
 
 /// Nobody needs more to know what to do.
@@ -112,7 +112,7 @@ impl Look<'_> {
     fn replaced_file(&mut self) -> anyhow::Result<()> {
         signals::check(self.cancel)?;
         let target = self.target;
-        if crate::reach::mounted_below(target)?.iter().any(|it| it.as_os_str().is_empty()) {
+        if reach::mounted_below(target)?.iter().any(|it| it.as_os_str().is_empty()) {
             let at = target.display();
             self.tell(format!(
                 "{at} cannot be replaced: it is mounted on its own here; mount the folder around it"
@@ -148,12 +148,29 @@ impl Look<'_> {
 
 /// The files to which the host swaps.
 fn swap_files() -> BTreeSet<PathBuf> {
-    let table = fs::read_to_string("/proc/swaps").unwrap_or_default();
+    swap_files_in(&fs::read_to_string("/proc/swaps").unwrap_or_default())
+}
+
+fn swap_files_in(table: &str) -> BTreeSet<PathBuf> {
     let files = table.lines().skip(1).filter_map(|it| it.split_whitespace().next());
     files.map(PathBuf::from).collect()
 }
 
-/// The file system of a folder.
-pub(super) fn device(folder: &Path) -> Option<u64> {
-    fs::metadata(folder).ok().map(|it| it.dev())
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_swap_file_is_in_the_way() {
+        let (keep, cancel) = (HashSet::new(), CancellationToken::new());
+        let target = Path::new("/target");
+        let swap =
+            swap_files_in("Filename\tType\tSize\n/dev/vdb partition 1\n/target/swap file 2\n");
+        let mut look =
+            Look { keep: &keep, target, swap, cancel: &cancel, told: vec![], n_untold: 0 };
+        look.flags(Path::new("/target/other"));
+        assert_eq!(look.told, [""; 0]);
+        look.flags(Path::new("/target/swap"));
+        assert!(look.told[0].contains("swapoff"), "{:?}", look.told);
+    }
 }

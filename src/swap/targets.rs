@@ -1,12 +1,14 @@
 //! The targets of a restore, looked at before anything is begun.
 
 use std::fs;
+use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use tokio_util::sync::CancellationToken;
 
 use super::keep::kept;
-use super::obstacles::{device, obstacles};
+use super::obstacles::obstacles;
 use super::room::{Room, block_bytes};
 use super::staging::Staging;
 use crate::archive::{Archive, Extent, Gauge, Share};
@@ -124,7 +126,7 @@ impl Targets {
                     self.problems.push(in_the_way(&target.path.join(mounted), route));
                 }
             }
-            let device = device(&target.around);
+            let device = fs::metadata(&target.around).ok().map(|it| it.dev());
             let room = match rooms.iter_mut().find(|(it, _)| *it == device) {
                 Some((_, room)) => room,
                 None => {
@@ -155,7 +157,7 @@ pub(super) fn find(route: &Route, reach: &Reach) -> Result<PathBuf, String> {
         )
     })?;
     fs::canonicalize(local).map_err(|err| match err.kind() {
-        std::io::ErrorKind::NotFound => {
+        ErrorKind::NotFound => {
             format!("{what} is missing: make it, or start the container once")
         }
         _ => format!("{what} cannot be opened ({err}): run hearthkeep as root"),
