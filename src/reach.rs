@@ -50,8 +50,7 @@ impl Reach {
 /// # Errors
 /// Where it runs in one, but which cannot be told.
 pub fn own_container(containers: &[Container]) -> anyhow::Result<Option<&Container>> {
-    let path = "/proc/self/mountinfo";
-    let text = fs::read_to_string(path).with_context(|| format!("reading {path}"))?;
+    let text = mountinfo()?;
     let points = mount_points(&text);
     // The kernel tells where a mount really lies, such as `/run/docker.sock` for one below
     // `/var/run`.
@@ -87,6 +86,20 @@ fn own_among<'a>(
             owner.name
         ),
     }
+}
+
+fn mountinfo() -> anyhow::Result<String> {
+    let path = "/proc/self/mountinfo";
+    fs::read_to_string(path).with_context(|| format!("reading {path}"))
+}
+
+/// Where something is mounted below a folder, or at a file, for this process, relative to it. The
+/// mount of a folder itself is not among them.
+pub fn mounted_below(target: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let points = mount_points(&mountinfo()?);
+    let below = points.iter().filter_map(|it| it.strip_prefix(target).ok());
+    let is_file = target.is_file();
+    Ok(below.filter(|it| is_file || !it.as_os_str().is_empty()).map(Path::to_owned).collect())
 }
 
 /// Where something is mounted for this process.

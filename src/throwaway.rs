@@ -13,7 +13,7 @@ use anyhow::Context;
 use bytesize::ByteSize;
 use tokio_util::sync::CancellationToken;
 
-use crate::archive::{self, Archive, ROOT, Target};
+use crate::archive::{self, Archive, ROOT, Share, Target};
 use crate::fsx;
 use crate::model::{Item, Source};
 use crate::monitor::Monitor;
@@ -107,7 +107,7 @@ impl Throwaway {
         // Who sees into it is up to what lies in it; nobody else gets there.
         let made = DirBuilder::new().mode(0o700).create(&staging);
         made.with_context(|| format!("making {}", staging.display()))?;
-        Ok(Target { prefix: tree.prefix.clone(), staging })
+        Ok(Target { share: Share::all(&tree.prefix), staging })
     }
 
     /// What is mounted into a copy. Where the backup has nothing there, an empty volume is.

@@ -92,6 +92,8 @@ const CRATES: &[(&str, &[&str])] = &[
     ("rusqlite", &["archive", "capture"]),
     ("tempfile", &["archive", "capture"]),
     ("nix", &["reach", "archive", "capture", "swap", "fsx", "memory", "cli"]),
+    // For the flags of files, which `nix` does not tell.
+    ("rustix", &["swap"]),
     ("signal_hook", &["signals"]),
 ];
 

@@ -16,6 +16,8 @@ mod crashes;
 mod damage;
 #[path = "archive/damaged.rs"]
 mod damaged;
+#[path = "small/database_choice.rs"]
+mod database_choice;
 #[path = "small/databases.rs"]
 mod databases;
 #[path = "small/differences.rs"]
@@ -26,6 +28,8 @@ mod disk;
 mod encrypted;
 #[path = "small/fidelity.rs"]
 mod fidelity;
+#[path = "small/foreign.rs"]
+mod foreign;
 #[path = "small/holds.rs"]
 mod holds;
 #[path = "small/hooks.rs"]
@@ -36,10 +40,14 @@ mod layout;
 mod mounts;
 #[path = "small/nasty.rs"]
 mod nasty;
+#[path = "small/own_files.rs"]
+mod own_files;
 #[path = "small/passwords.rs"]
 mod passwords;
 #[path = "small/refusals.rs"]
 mod refusals;
+#[path = "small/room.rs"]
+mod room;
 #[path = "small/routes.rs"]
 mod routes;
 #[path = "small/signals.rs"]
@@ -52,5 +60,7 @@ mod storm;
 mod stubborn;
 #[path = "small/tree.rs"]
 mod tree;
+#[path = "small/untouched.rs"]
+mod untouched;
 
 mod support;

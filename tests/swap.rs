@@ -8,7 +8,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use hearthkeep::archive;
-use hearthkeep::swap::Staging;
+use hearthkeep::model::{Item, Tree};
+use hearthkeep::plan::Route;
+use hearthkeep::reach::Reach;
+use hearthkeep::swap::{Staging, Targets};
+use tokio_util::sync::CancellationToken;
 
 /// Files by path, folders with a slash at the end.
 fn tree(folder: &Path) -> BTreeMap<String, String> {
@@ -156,6 +160,78 @@ fn a_file_mount_is_exchanged_and_taken_back() {
     staging.discard().expect("nothing is left in it");
     assert_eq!(tree(folder.path()).len(), 2);
     assert_eq!(fs::read_to_string(&target).expect("a file"), "old");
+}
+
+fn route(source: &Path, prefix: &str) -> Route {
+    Route {
+        item: Item::HomeAssistant,
+        tree: Tree {
+            prefix: prefix.to_owned(),
+            source: source.to_owned(),
+            destination: "/config".into(),
+            container: "ha".to_owned(),
+            volume: None,
+        },
+        keep: Vec::new(),
+        keep_globs: Vec::new(),
+        only: Vec::new(),
+        never: Vec::new(),
+    }
+}
+
+#[test]
+fn what_is_in_the_way_is_found_without_a_trace() {
+    let Mount { folder, staging } = Mount::new(&OLD, &NEW);
+    let cancel = CancellationToken::new();
+    let problems = |routes: Vec<Route>, reach: &Reach| {
+        Targets::look(routes, reach, &[], &cancel).expect("a look").problems
+    };
+    let target = folder.path();
+    let host = Reach::Host;
+    let before = fs::metadata(target).and_then(|it| it.modified()).expect("a time");
+    assert_eq!(problems(vec![route(target, "data")], &host), [""; 0]);
+    // The folder of another restore is no old content.
+    assert!(staging.folder().is_dir());
+
+    let twice = vec![route(target, "data"), route(target, "other")];
+    assert!(problems(twice, &host)[0].contains("would be replaced twice"));
+    let lost = problems(vec![route(&target.join("lost"), "data")], &host);
+    assert!(lost[0].contains("is missing: make it"), "{lost:?}");
+    let far = problems(vec![route(target, "data")], &Reach::Container(Vec::new()));
+    assert!(far[0].contains("is out of reach: run hearthkeep on the host"), "{far:?}");
+    assert_eq!(fs::metadata(target).and_then(|it| it.modified()).expect("a time"), before);
+
+    staging.exchange(&keep(&[])).forward().expect("an exchange");
+    let left = problems(vec![route(target, "data")], &host);
+    assert!(left[0].contains("interrupted restore"), "{left:?}");
+}
+
+#[test]
+fn a_file_that_is_a_mount_itself_cannot_be_replaced() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    plant(folder.path(), &[("one.conf", "old")]);
+    let target = folder.path().join("one.conf");
+    let look = || {
+        let route = route(&target, "data/one.conf");
+        let targets = Targets::look(vec![route], &Reach::Host, &[], &CancellationToken::new());
+        targets.expect("a look").problems
+    };
+    assert_eq!(look(), [""; 0]);
+    let mount = Mounted(target.clone());
+    let done = Command::new("mount").arg("--bind").args([&target, &target]).output();
+    assert!(done.expect("mount runs").status.success(), "these tests need root");
+    let found = look();
+    assert!(found.len() == 1 && found[0].contains("mount the folder around it"), "{found:?}");
+    drop(mount);
+    let around = folder.path().display().to_string();
+    let flag = |it: &str| {
+        let done = Command::new("chattr").args([it, &around]).output().expect("chattr runs");
+        assert!(done.status.success(), "these tests need root");
+    };
+    flag("+i");
+    let found = look();
+    flag("-i");
+    assert!(found.len() == 1 && found[0].contains("immutable"), "{found:?}");
 }
 
 /// Another file system, mounted for a while.

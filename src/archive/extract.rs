@@ -17,14 +17,15 @@ use super::entry::BLOCK;
 use super::guard::{Guard, Unfit};
 use super::index::Entry;
 use super::open::{Archive, Member};
+use super::share::Share;
 use crate::monitor::Monitor;
 use crate::signals;
 
-/// Where the entries below a prefix go.
+/// Where entries go.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
-    /// The prefix in the inner tar; empty for the root.
-    pub prefix: String,
+    /// Which entries.
+    pub share: Share,
     /// An existing empty folder of ours. What has the prefix itself as its name becomes `root` in
     /// it, a folder or a file.
     pub staging: PathBuf,
@@ -88,7 +89,7 @@ pub(super) fn extract_wanted(
     cancel: &CancellationToken,
     monitor: &dyn Monitor,
 ) -> anyhow::Result<Extracted> {
-    let target = Target { prefix: String::new(), staging: wanted.folder.to_owned() };
+    let target = Target { share: Share::default(), staging: wanted.folder.to_owned() };
     let mut extractor = Extractor::new(std::slice::from_ref(&target), &wanted.root, cancel)?;
     extractor.renamed.clone_from(&wanted.renamed);
     let index = archive.index().ok().flatten();
@@ -193,9 +194,13 @@ impl<'a> Extractor<'a> {
             return Ok(());
         }
         let name = entry_name(&entry.path_bytes())?;
-        let Some((n, path)) = self.route(&name) else {
-            self.unplaced(&name);
-            return Ok(());
+        let (n, path) = match self.route(&name) {
+            Some((n, Some(path))) => (n, path),
+            Some((_, None)) => return Ok(()),
+            None => {
+                self.unplaced(&name);
+                return Ok(());
+            }
         };
         let (stamp, is_whole) = stamp(entry)?;
         if !is_whole {
@@ -252,7 +257,7 @@ impl<'a> Extractor<'a> {
     ) -> anyhow::Result<()> {
         let first = entry.link_name_bytes().ok_or(Unfit("a hard link without a target"))?;
         let name = entry_name(&first)?;
-        let Some((other, first)) = self.route(&name) else {
+        let Some((other, Some(first))) = self.route(&name) else {
             let what = format!("{}: linked to {}", path.display(), name.display());
             self.warn(format!("{what}, which has no place here; not restored"));
             return Ok(());
@@ -262,18 +267,15 @@ impl<'a> Extractor<'a> {
         self.belows[n].hard_link(&first, path, stamp)
     }
 
-    /// The target with the longest prefix of a name, and the rest of the name below the staging
-    /// folder.
-    fn route(&self, name: &Path) -> Option<(usize, PathBuf)> {
+    /// The target with the longest prefix of a name, and the path below its staging folder, where it
+    /// takes what has this name.
+    fn route(&self, name: &Path) -> Option<(usize, Option<PathBuf>)> {
         let name = self.renamed.get(name).map_or(name, PathBuf::as_path);
-        let fitting = self.targets.iter().enumerate().filter_map(|(n, target)| {
-            let rest = name.strip_prefix(&target.prefix).ok()?;
-            Some((target.prefix.len(), n, rest))
-        });
-        let (_, n, rest) = fitting.max_by_key(|(length, ..)| *length)?;
+        let (n, below) = Share::find(self.targets.iter().map(|it| &it.share), name)?;
         // Joining an empty rest would add a slash, which makes a folder of a file.
-        let is_root = rest.as_os_str().is_empty();
-        Some((n, if is_root { self.root.to_owned() } else { self.root.join(rest) }))
+        let is_root = below.as_os_str().is_empty();
+        let path = || if is_root { self.root.to_owned() } else { self.root.join(below) };
+        Some((n, self.targets[n].share.takes(below).then(path)))
     }
 
     fn unplaced(&mut self, name: &Path) {

@@ -32,7 +32,7 @@ pub(super) async fn check(
     monitor.step("checking the backup", archive.size_bytes);
     island("checking", move || {
         // What is put there for it goes with the volume, also when nobody is left to clean up.
-        let checks = Checks { hashes: deep, contents: Some(throwaway.folder()) };
+        let checks = Checks { hashes: deep, contents: Some(throwaway.folder()), gauges: &[] };
         let mut verdict = archive::verify(&archive, checks, &cancel, &*monitor)?;
         let notes = std::mem::take(&mut verdict.notes);
         let content_bytes = verdict.into_result(&archive)?;

@@ -244,7 +244,16 @@ pub(super) struct Restore {
     /// Only these: homeassistant, share, ssl, media, addons/local, or a companion
     #[arg(long, value_name = "ITEM", num_args = 1..)]
     pub(super) only: Vec<String>,
-    /// Only show what would be done
+    /// Of Home Assistant only its database; without --only nothing else either
+    #[arg(long, conflicts_with = "no_database")]
+    pub(super) database_only: bool,
+    /// Leave Home Assistant's database as it is
+    #[arg(long)]
+    pub(super) no_database: bool,
+    /// Restore it even if a newer Home Assistant made it
+    #[arg(long)]
+    pub(super) allow_newer: bool,
+    /// Only show what would be done, and what speaks against it
     #[arg(long)]
     pub(super) dry_run: bool,
     /// Do not ask

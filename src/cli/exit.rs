@@ -51,6 +51,7 @@ impl Exit {
                 | Refused::UnknownHome { .. }
                 | Refused::UnknownItem { .. }
                 | Refused::BadName { .. }
+                | Refused::NotWanted { .. }
                 | Refused::BadGlob { .. } => Exit::Usage,
             };
         }

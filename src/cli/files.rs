@@ -21,7 +21,7 @@ pub(super) async fn verify(face: &Face, args: Verify) -> anyhow::Result<Exit> {
     let (monitor, cancel) = (face.monitor(), face.cancel.clone());
     monitor.step("verifying", archive.size_bytes);
     let verdict = island("verifying", move || {
-        let checks = Checks { hashes: args.deep, contents: Some(&staging) };
+        let checks = Checks { hashes: args.deep, contents: Some(&staging), ..Checks::default() };
         Ok(archive::verify(&archive, checks, &cancel, &*monitor)?)
     })
     .await?;

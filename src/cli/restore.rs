@@ -1,37 +1,49 @@
 //! `hearthkeep restore`.
 
 use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
 use std::time::Duration;
-
-use serde_json::{Value, json};
 
 use super::args::Restore;
 use super::exit::Mistake;
-use super::render::{exit, table};
+use super::render::{exit, size, table};
 use super::{Exit, Face};
-use crate::archive::Archive;
-use crate::plan::{RestorePlan, RestoreRequest};
-use crate::restore::{self, Order, Report, Trial};
+use crate::plan::{Database, RestoreRequest};
+use crate::restore::{self, Move, Order, Preview, Report, Trial};
 use crate::signals;
 
 pub(super) async fn run(face: &Face, args: Restore) -> anyhow::Result<Exit> {
     let archive = face.unlocked(&args.backup).await?;
     let order = Order {
         pick: face.pick(),
-        request: RestoreRequest { only: args.only },
+        request: RestoreRequest {
+            only: args.only,
+            database: match (args.database_only, args.no_database) {
+                (true, _) => Database::Only,
+                (_, true) => Database::Stays,
+                _ => Database::Included,
+            },
+            allow_newer: args.allow_newer,
+        },
         trial: Trial {
             patience: Duration::from_secs(args.patience),
             settle: Duration::from_secs(args.settle),
         },
     };
     let hands = face.hands().await?;
-    if args.dry_run || !args.yes {
-        let (plan, _) = restore::prepare(&hands, &archive, &order).await?;
-        if args.dry_run {
-            face.out.print(&object(&archive, &plan), || text(&archive, &plan));
-            return Ok(Exit::Done);
-        }
-        confirm(face, &text(&archive, &plan))?;
+    if args.dry_run {
+        let outlook = restore::look(&hands, &archive, &order, &face.cancel).await?;
+        let (archive, outlook) = restore::measure(&hands, archive, outlook, &face.cancel).await?;
+        // The bars go before the result comes.
+        drop(hands);
+        let preview = Preview::new(&archive, &outlook);
+        face.out.print(&preview, || text(&preview));
+        return Ok(if preview.problems.is_empty() { Exit::Done } else { Exit::Failed });
+    }
+    if !args.yes {
+        let outlook = restore::look(&hands, &archive, &order, &face.cancel).await?;
+        outlook.check()?;
+        confirm(face, &text(&Preview::new(&archive, &outlook)))?;
     }
     let report = restore::run(&hands, archive, &order, &face.cancel).await?;
     drop(hands);
@@ -58,49 +70,44 @@ fn confirm(face: &Face, plan: &str) -> anyhow::Result<()> {
     }
 }
 
-fn object(archive: &Archive, plan: &RestorePlan) -> Value {
-    let moves = plan.routes.iter().map(|it| {
-        json!({
-            "item": it.item.to_string(),
-            "container": it.tree.container,
-            "path": it.tree.destination,
-            "target": it.tree.source,
-            "prefix": it.tree.prefix,
-            "keep": it.keep,
-        })
-    });
-    let stops = plan.stops.iter().map(|it| it.name.as_str());
-    json!({
-        "slug": archive.metadata.slug,
-        "name": archive.metadata.name,
-        "moves": moves.collect::<Vec<_>>(),
-        "stops": stops.collect::<Vec<_>>(),
-        "notes": plan.notes,
-    })
-}
-
-fn text(archive: &Archive, plan: &RestorePlan) -> String {
-    let metadata = &archive.metadata;
-    let mut text = format!("restore \"{}\" of {}:\n", metadata.name, metadata.date);
-    let rows = plan.routes.iter().map(|it| {
-        let to = format!("{}:{}", it.tree.container, it.tree.destination.display());
-        let keep: Vec<String> = it.keep.iter().map(|it| it.display().to_string()).collect();
-        let keep = match keep.as_slice() {
-            [] => String::new(),
-            _ => format!("keeps {}", keep.join(", ")),
-        };
-        vec![format!("  {}", it.item), format!("replaces {to}"), keep]
-    });
-    text += &table(&rows.collect::<Vec<_>>());
-    let stops: Vec<&str> = plan.stops.iter().map(|it| it.name.as_str()).collect();
-    match stops.as_slice() {
-        [] => text += "no container is stopped for it\n",
-        _ => text += &format!("stopped and started again: {}\n", stops.join(", ")),
+fn text(preview: &Preview) -> String {
+    let mut text = format!("restore \"{}\" of {}:\n", preview.name, preview.date);
+    text += &table(&preview.moves.iter().map(row).collect::<Vec<_>>());
+    text += &match preview.stops.as_slice() {
+        [] => "no container is stopped for it\n".to_owned(),
+        stops => format!("stopped for it: {}\n", stops.join(", ")),
+    };
+    if !preview.starts.is_empty() {
+        text += &format!("started after it: {}\n", preview.starts.join(", "));
     }
-    for note in &plan.notes {
-        text += &format!("note: {note}\n");
+    for it in &preview.room {
+        let (needed, free) = (size(it.needed_bytes), size(it.free_bytes));
+        text += &format!("room beside {}: {needed} needed, {free} free\n", it.at.display());
+    }
+    let told =
+        [("note", &preview.notes), ("to do", &preview.to_do), ("problem", &preview.problems)];
+    for (what, all) in told {
+        for it in all {
+            text += &format!("{what}: {it}\n");
+        }
     }
     text
+}
+
+fn row(it: &Move) -> Vec<String> {
+    let place = format!("{}:{}", it.container, it.path.display());
+    let list = |paths: &[PathBuf]| {
+        paths.iter().map(|it| it.display().to_string()).collect::<Vec<_>>().join(", ")
+    };
+    let what = match it.only.as_slice() {
+        [] => format!("replaces {place}"),
+        only => format!("replaces {} in {place}", list(only)),
+    };
+    let keep = match it.keep.as_slice() {
+        keep if keep.is_empty() || !it.only.is_empty() => String::new(),
+        keep => format!("keeps {}", list(keep)),
+    };
+    vec![format!("  {}", it.item), what, keep]
 }
 
 fn done(report: &Report) -> String {

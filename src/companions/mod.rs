@@ -31,7 +31,7 @@ pub fn tag(image: &str) -> Option<&str> {
 }
 
 /// An image's name without tag and digest.
-fn repository(image: &str) -> &str {
+pub fn repository(image: &str) -> &str {
     let image = image.split('@').next().unwrap_or(image);
     match tag(image) {
         Some(tag) => &image[..image.len() - tag.len() - 1],

@@ -11,6 +11,8 @@ pub struct Contents {
     pub homeassistant_version: Option<String>,
     /// Whether Home Assistant's database was left out.
     pub exclude_database: bool,
+    /// Whether a Supervisor wrote it, that of Home Assistant OS or of a supervised installation.
+    pub of_supervisor: bool,
     /// What hearthkeep noted, in a file of its own.
     pub manifest: Option<Manifest>,
 }

@@ -26,7 +26,7 @@ pub use home::{Home, Pick, find};
 pub use hooks::{Hook, Hooks, OnError};
 pub use order::start_order;
 pub use refused::Refused;
-pub use restore::{RestorePlan, RestoreRequest, Route, restore};
+pub use restore::{Database, PENDING_RESTORE, RestorePlan, RestoreRequest, Route, restore};
 
 use crate::model::Container;
 

@@ -72,6 +72,12 @@ pub enum Refused {
         /// What is wrong with it.
         problem: String,
     },
+    /// A choice about Home Assistant, which is not restored.
+    #[error("{word} is about Home Assistant, which is not among what is restored")]
+    NotWanted {
+        /// The word of the command line.
+        word: &'static str,
+    },
     /// Nothing is left to back up or to restore.
     #[error("{0}")]
     Nothing(String),

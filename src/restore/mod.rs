@@ -1,5 +1,7 @@
 //! The story of a restore, top to bottom.
 
+mod outlook;
+mod preview;
 mod proof;
 mod replace;
 mod roll_back;
@@ -10,22 +12,22 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
+pub use self::outlook::{Hindered, Outlook, look, measure};
+pub use self::preview::{Move, Preview, Versions};
 use self::proof::{answers, come_up};
 use self::replace::{give_up, replace};
 pub use self::roll_back::RolledBack;
 use self::roll_back::roll_back;
-use self::stage::{check, extract};
+use self::stage::extract;
 use crate::archive::Archive;
 use crate::gate;
 use crate::hands::Hands;
 use crate::island::island;
 use crate::journal::Story;
 use crate::model::Item;
-use crate::plan::{self, Pick, RestorePlan, RestoreRequest};
+use crate::plan::{Pick, RestoreRequest};
 use crate::quiesce::{self, Stillness};
-use crate::reach::Reach;
 use crate::recover::{self, Desk};
-use crate::survey;
 
 /// What a person asked for.
 #[derive(Debug, Clone)]
@@ -68,21 +70,10 @@ pub struct Report {
     pub warnings: Vec<String>,
 }
 
-/// Opens nothing and changes nothing: what a dry run shows.
-pub async fn prepare(
-    hands: &Hands,
-    archive: &Archive,
-    order: &Order,
-) -> anyhow::Result<(RestorePlan, Reach)> {
-    let survey = survey::look(&hands.engine).await?;
-    let home = plan::find(&survey.facts, &order.pick)?;
-    let contents = archive.metadata.contents();
-    Ok((plan::restore(&survey.facts, home, &contents, &order.request)?, survey.reach))
-}
-
 /// Restores a backup.
 ///
 /// # Errors
+/// [`Hindered`] where something speaks against it, and nothing was touched;
 /// [`RolledBack`] where the restored home did not come up within its [`Trial::patience`]. After every error
 /// the old content is in place and what ran before runs, except where the error says that it
 /// could not be moved back or started; then it says what lies where.
@@ -106,13 +97,13 @@ async fn carry_out(
     cancel: &CancellationToken,
 ) -> anyhow::Result<Report> {
     let begin = Instant::now();
-    let (archive, content_bytes, doubts) = check(hands, archive, cancel).await?;
-    let (plan, reach) = prepare(hands, &archive, order).await?;
+    let outlook = look(hands, &archive, order, cancel).await?;
+    outlook.check()?;
+    let (archive, outlook) = measure(hands, archive, outlook, cancel).await?;
+    outlook.check()?;
+    let Outlook { plan, doubts, reach, stays, .. } = outlook;
     let (slug, name) = (archive.metadata.slug.clone(), archive.metadata.name.clone());
-    // Backups are no part of a backup, least of all the one that is read.
-    let mut stays = vec![archive.path.clone()];
-    stays.extend(hands.store_of(&plan.home, &reach));
-    let (moves, notes) = extract(hands, archive, content_bytes, &plan, &reach, cancel).await?;
+    let (moves, notes) = extract(hands, archive, &plan, &reach, cancel).await?;
     let mut warnings = std::mem::take(&mut desk.warnings);
     warnings.extend(doubts);
     warnings.extend(notes);

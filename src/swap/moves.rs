@@ -1,18 +1,14 @@
 //! All mounts of a restore together: extracted, exchanged, taken back or made final as one.
 
-use std::collections::{BTreeMap, HashSet};
 use std::fs;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
-use bytesize::ByteSize;
 use tokio_util::sync::CancellationToken;
 
-use super::{Exchange, Staging};
-use crate::archive::{self, Archive, Target};
-use crate::capture::Exclude;
-use crate::fsx;
+use super::exchange::{is_folder, metadata, stamp};
+use super::keep::kept;
+use super::{Exchange, Staging, targets};
+use crate::archive::{self, Archive, ROOT, Target};
 use crate::model::Item;
 use crate::monitor::Monitor;
 use crate::plan::Route;
@@ -45,14 +41,13 @@ impl Moves {
     /// Whatever stopped it; nothing of what was extracted is left.
     pub fn extract(
         archive: &Archive,
-        content_bytes: &BTreeMap<String, u64>,
         routes: Vec<Route>,
         reach: &Reach,
         cancel: &CancellationToken,
         monitor: &dyn Monitor,
     ) -> anyhow::Result<(Moves, Vec<String>)> {
         let mut moves = Moves::default();
-        let outcome = moves.fill(archive, content_bytes, routes, reach, cancel, monitor);
+        let outcome = moves.fill(archive, routes, reach, cancel, monitor);
         match outcome {
             Ok(warnings) => Ok((moves, warnings)),
             Err(err) => Err(moves.discard_after(err)),
@@ -62,7 +57,6 @@ impl Moves {
     fn fill(
         &mut self,
         archive: &Archive,
-        content_bytes: &BTreeMap<String, u64>,
         routes: Vec<Route>,
         reach: &Reach,
         cancel: &CancellationToken,
@@ -73,7 +67,6 @@ impl Moves {
         for route in routes {
             self.stage(route, reach)?;
         }
-        self.check_room(&items, content_bytes)?;
         let mut warnings = Vec::new();
         for item in items {
             monitor.part(&item.to_string());
@@ -98,49 +91,11 @@ impl Moves {
     }
 
     fn stage(&mut self, route: Route, reach: &Reach) -> anyhow::Result<()> {
-        let source = &route.tree.source;
-        let opening = || format!("opening {}", source.display());
-        let target = reach.local(source).context("it is out of reach").with_context(opening)?;
-        let target = fs::canonicalize(target).with_context(opening)?;
-        anyhow::ensure!(
-            !self.moves.iter().any(|it| it.target == target),
-            "{} would be replaced twice: two mounts of this home lead to it",
-            target.display()
-        );
+        let target = targets::find(&route, reach).map_err(anyhow::Error::msg)?;
+        let is_twice = self.moves.iter().any(|it| it.target == target);
+        anyhow::ensure!(!is_twice, targets::twice(&target));
         let staging = Staging::create(&target)?;
         self.moves.push(Move { route, target, staging });
-        Ok(())
-    }
-
-    /// Refuses before a byte is extracted where old and new content do not fit beside each other.
-    /// `content_bytes` are the sizes of the members' content, by item.
-    fn check_room(
-        &self,
-        items: &[Item],
-        content_bytes: &BTreeMap<String, u64>,
-    ) -> anyhow::Result<()> {
-        let mut needed: BTreeMap<u64, (u64, &Path)> = BTreeMap::new();
-        for item in items {
-            let bytes = content_bytes.get(&item.to_string()).copied().unwrap_or(0);
-            // The mounts of one item nearly always lie on one file system; the first stands for
-            // all.
-            let Some(first) = self.moves.iter().find(|it| it.route.item == *item) else { continue };
-            let folder = first.staging.folder();
-            let device = fs::metadata(folder)
-                .with_context(|| format!("reading {}", folder.display()))?
-                .dev();
-            needed.entry(device).or_insert((0, folder)).0 += bytes;
-        }
-        for (needed, folder) in needed.into_values() {
-            let room = fsx::room(folder)?;
-            anyhow::ensure!(
-                room >= needed,
-                "no room to restore beside {}: {} free, {} needed",
-                folder.parent().unwrap_or(folder).display(),
-                ByteSize(room),
-                ByteSize(needed)
-            );
-        }
         Ok(())
     }
 
@@ -151,6 +106,7 @@ impl Moves {
         self.moves = filled;
         // All that is left is known to the caller by now, also when something here fails.
         empty.into_iter().try_for_each(|it: Move| it.staging.discard())?;
+        self.moves.iter().try_for_each(Move::check)?;
         self.moves.iter().try_for_each(|it| it.staging.sync())
     }
 
@@ -163,7 +119,8 @@ impl Moves {
         let mut swapped = Swapped(Vec::new());
         for it in &self.moves {
             let mut forward = || {
-                let mut exchange = it.staging.exchange(&it.kept(stays)?);
+                it.stay_as_it_is()?;
+                let mut exchange = it.staging.exchange(&kept(&it.route, &it.target, stays)?);
                 exchange.forward()?;
                 swapped.0.push(exchange);
                 anyhow::Ok(())
@@ -219,45 +176,25 @@ impl Swapped {
 
 impl Move {
     fn target(&self) -> Target {
-        Target { prefix: self.route.tree.prefix.clone(), staging: self.staging.folder().to_owned() }
+        let share = targets::share(&self.route);
+        Target { share, staging: self.staging.folder().to_owned() }
     }
 
-    /// Everything below the mount that the restore leaves as it is.
-    fn kept(&self, stays: &[PathBuf]) -> anyhow::Result<HashSet<PathBuf>> {
-        let mut keep: HashSet<PathBuf> = self.route.keep.iter().cloned().collect();
-        // They may have been named through a link.
-        let real = |it: &PathBuf| fs::canonicalize(it).unwrap_or_else(|_| it.clone());
-        let below = |it: PathBuf| it.strip_prefix(&self.target).ok().map(Path::to_owned);
-        keep.extend(stays.iter().map(real).filter_map(below));
-        keep.retain(|it| !it.as_os_str().is_empty());
-        if !self.route.keep_globs.is_empty() {
-            let globs = Exclude::new(&self.route.keep_globs)?;
-            self.matching(Path::new(""), &globs, &mut keep)?;
-        }
-        Ok(keep)
-    }
-
-    /// Adds what the globs match below the mount; what lies inside a match goes with it.
-    fn matching(
-        &self,
-        below: &Path,
-        globs: &Exclude,
-        keep: &mut HashSet<PathBuf>,
-    ) -> anyhow::Result<()> {
-        let folder = self.target.join(below);
-        if !folder.is_dir() {
+    /// Where only some of a folder is replaced, the folder itself stays as it is.
+    fn stay_as_it_is(&self) -> anyhow::Result<()> {
+        if self.route.only.is_empty() {
             return Ok(());
         }
-        let reading = || format!("reading {}", folder.display());
-        for entry in fs::read_dir(&folder).with_context(reading)? {
-            let entry = entry.with_context(reading)?;
-            let path = below.join(entry.file_name());
-            if globs.matches(&self.route.tree.destination, &path) {
-                keep.insert(path);
-            } else if entry.file_type().with_context(reading)?.is_dir() {
-                self.matching(&path, globs, keep)?;
-            }
-        }
+        stamp(&self.staging.folder().join(ROOT), &metadata(&self.target)?)
+    }
+
+    /// Whether the new content can take the place of what is there.
+    fn check(&self) -> anyhow::Result<()> {
+        anyhow::ensure!(
+            is_folder(&self.staging.folder().join(ROOT)) == is_folder(&self.target),
+            "{} is a folder on one side and a file on the other",
+            self.target.display()
+        );
         Ok(())
     }
 }

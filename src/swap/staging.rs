@@ -23,23 +23,24 @@ pub struct Staging {
 }
 
 impl Staging {
-    /// Makes the staging folder for a target, a folder or a file.
-    ///
-    /// # Errors
-    /// Where an interrupted restore left old content there, which only a person may give up.
-    pub fn create(target: &Path) -> anyhow::Result<Staging> {
+    /// The staging folder for a target, a folder or a file, made or not.
+    pub(super) fn of(target: &Path) -> anyhow::Result<Staging> {
         let folder = if target.is_dir() {
             target.join(STAGING)
         } else {
             let name = target.file_name().context("a mount without a name")?.to_string_lossy();
             target.with_file_name(format!("{STAGING}-{name}"))
         };
-        let staging = Staging { folder, target: target.to_owned() };
-        anyhow::ensure!(
-            !staging.holds_old_content()?,
-            "{} holds what an interrupted restore has not put back: move it away first",
-            staging.folder.join(OLD).display()
-        );
+        Ok(Staging { folder, target: target.to_owned() })
+    }
+
+    /// Makes the staging folder for a target.
+    ///
+    /// # Errors
+    /// Where an interrupted restore left old content there, which only a person may give up.
+    pub fn create(target: &Path) -> anyhow::Result<Staging> {
+        let staging = Staging::of(target)?;
+        staging.check_left()?;
         remove_all(&staging.folder)?;
         traceless(&staging.folder, || {
             fs::DirBuilder::new()
@@ -48,6 +49,16 @@ impl Staging {
                 .with_context(|| format!("making {}", staging.folder.display()))
         })?;
         Ok(staging)
+    }
+
+    /// Refuses where an interrupted restore left old content.
+    pub(super) fn check_left(&self) -> anyhow::Result<()> {
+        anyhow::ensure!(
+            !self.holds_old_content()?,
+            "{} holds what an interrupted restore has not put back: move it away first",
+            self.folder.join(OLD).display()
+        );
+        Ok(())
     }
 
     /// The folder into which the new content is extracted, below the name [`ROOT`].

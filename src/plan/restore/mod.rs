@@ -1,22 +1,29 @@
-//! The plan of a restore: what goes where, who is stopped for it, and what cannot be placed.
+//! The plan of a restore: what goes where, who is stopped for it, and what speaks against it.
 
+mod own;
 mod routes;
 mod stops;
+mod version;
 
 use std::path::PathBuf;
 
+pub use self::own::{Database, PENDING_RESTORE};
 use self::routes::{routes_of, wanted};
-use self::stops::{stopped_note, stops, version_note};
+use self::stops::{stopped_note, stops};
 use super::hold;
 use super::parts::plan_parts;
 use super::{Facts, Hold, Home, How, Refused};
-use crate::model::{Contents, Item, State, Tree};
+use crate::model::{Contents, Item, Part, State, Tree};
 
 /// What a person asked for.
 #[derive(Debug, Clone, Default)]
 pub struct RestoreRequest {
     /// Only these items; empty means all that the backup holds.
     pub only: Vec<String>,
+    /// What becomes of Home Assistant's database.
+    pub database: Database,
+    /// Whether a backup of a newer Home Assistant is restored all the same.
+    pub allow_newer: bool,
 }
 
 /// What a restore will do.
@@ -32,6 +39,11 @@ pub struct RestorePlan {
     pub start_too: Option<Hold>,
     /// What the person should know before it begins: items without a place, versions.
     pub notes: Vec<String>,
+    /// What speaks against it, as sentences that end in what to do. With any of them nothing is
+    /// begun.
+    pub problems: Vec<String>,
+    /// What a person has to do by hand, before or after.
+    pub to_do: Vec<String>,
 }
 
 /// Where one tree of an item goes.
@@ -45,6 +57,10 @@ pub struct Route {
     pub keep: Vec<PathBuf>,
     /// Globs of what stays too, since the backup left it out on request.
     pub keep_globs: Vec<String>,
+    /// Paths below the mount; where there are any, they alone are replaced, and all else stays.
+    pub only: Vec<PathBuf>,
+    /// Paths below the mount that never come out of a backup. What the mount has there goes.
+    pub never: Vec<PathBuf>,
 }
 
 impl RestorePlan {
@@ -54,9 +70,19 @@ impl RestorePlan {
         items.dedup();
         items
     }
+
+    /// The containers that are started when everything is in place, in their order.
+    pub fn starts(&self) -> impl Iterator<Item = &Hold> {
+        let ran = |it: &&Hold| it.was != State::Stopped;
+        self.stops.iter().rev().filter(ran).chain(&self.start_too)
+    }
 }
 
-/// Makes the plan of a restore of `contents` into `home`.
+/// Makes the plan of a restore of `contents` into `home`. What speaks against it stands in
+/// [`RestorePlan::problems`].
+///
+/// # Errors
+/// A request that means nothing, and a home of which nothing can be said.
 pub fn restore(
     facts: &Facts,
     home: Home,
@@ -64,35 +90,95 @@ pub fn restore(
     request: &RestoreRequest,
 ) -> Result<RestorePlan, Refused> {
     let parts = plan_parts(facts, &home)?;
-    let wanted = wanted(contents, &parts, request)?;
-    let mut routes = Vec::new();
-    let mut notes = Vec::new();
-    if wanted.contains(&Item::HomeAssistant) {
-        notes.extend(version_note(&home, contents));
+    let mut wanted = wanted(contents, &parts, request)?;
+    request.database.check(&wanted)?;
+    if request.database == Database::Only && request.only.is_empty() {
+        wanted.retain(|it| *it == Item::HomeAssistant);
     }
-    for item in &wanted {
-        match parts.iter().find(|it| it.item == *item) {
-            Some(part) => {
-                routes.extend(routes_of(part, &parts, contents));
-                notes.extend(stopped_note(&home, part));
-            }
-            None if request.only.is_empty() => notes.push(format!(
-                "{item} is in the backup, but no container of this home has a place for it: it is passed over"
-            )),
-            None => {
-                return Err(Refused::Nothing(format!(
-                    "{item} is in the backup, but no container of this home has a place for it"
-                )));
+    let mut plan = RestorePlan {
+        home,
+        routes: Vec::new(),
+        stops: Vec::new(),
+        start_too: None,
+        notes: Vec::new(),
+        problems: Vec::new(),
+        to_do: Vec::new(),
+    };
+    plan.route(&wanted, &parts, contents, request);
+    let restores_home = wanted.contains(&Item::HomeAssistant);
+    if restores_home {
+        let verdict = version::compare(&plan.home, contents, request.allow_newer);
+        plan.notes.extend(verdict.note);
+        plan.problems.extend(verdict.problem);
+        plan.notes.extend(own::note(contents, request.database));
+    }
+    let stops = stops(&plan.home, &plan.routes);
+    plan.stops = plan.told(stops)?.unwrap_or_default();
+    let homeassistant = &plan.home.homeassistant;
+    if restores_home && homeassistant.state == State::Stopped {
+        let hold = hold::hold(&plan.home, homeassistant, How::Stop, None);
+        plan.start_too = plan.told(hold)?;
+    }
+    Ok(plan)
+}
+
+impl RestorePlan {
+    /// Finds the places of the items.
+    fn route(
+        &mut self,
+        wanted: &[Item],
+        parts: &[Part],
+        contents: &Contents,
+        request: &RestoreRequest,
+    ) {
+        for item in wanted {
+            match parts.iter().find(|it| it.item == *item) {
+                Some(part) => {
+                    self.routes.extend(routes_of(part, parts, contents));
+                    self.notes.extend(stopped_note(&self.home, part));
+                }
+                None => self.without_place(item, contents, request),
             }
         }
+        self.problems.extend(own::settle(&mut self.routes, contents, request.database));
+        if self.routes.is_empty() && self.problems.is_empty() {
+            let problem = "the backup holds nothing that this home has: make the containers that shall get it";
+            self.problems.push(problem.to_owned());
+        }
     }
-    if routes.is_empty() {
-        return Err(Refused::Nothing("the backup holds nothing that this home has".to_owned()));
+
+    /// An item was asked for or, in a backup of ours, had a container that is missing now. What a
+    /// Supervisor has beside is passed over.
+    fn without_place(&mut self, item: &Item, contents: &Contents, request: &RestoreRequest) {
+        let what =
+            format!("{item} is in the backup, but no container of this home has a place for it");
+        let records = contents.manifest.iter().flat_map(|it| &it.parts);
+        let record = records.into_iter().find(|it| it.item == item.to_string());
+        let first = record.and_then(|it| it.trees.first());
+        match first {
+            Some(tree) => self.problems.push(format!(
+                "{what}: make {} with a mount at {}, or name what to restore with --only",
+                tree.container,
+                tree.destination.display()
+            )),
+            None if !request.only.is_empty() => {
+                self.problems.push(format!("{what}: make it, or name other items with --only"));
+            }
+            None => self.notes.push(format!("{what}: it is passed over")),
+        }
     }
-    let stops = stops(&home, &routes)?;
-    let restores_home = wanted.contains(&Item::HomeAssistant);
-    let was_down = home.homeassistant.state == State::Stopped && restores_home;
-    let start_too =
-        was_down.then(|| hold::hold(&home, &home.homeassistant, How::Stop, None)).transpose()?;
-    Ok(RestorePlan { home, routes, stops, start_too, notes })
+
+    /// Keeps why something cannot be planned as a problem, where it is about this home.
+    fn told<T>(&mut self, outcome: Result<T, Refused>) -> Result<Option<T>, Refused> {
+        match outcome {
+            Ok(it) => Ok(Some(it)),
+            Err(Refused::Nothing(problem)) => {
+                if !self.problems.contains(&problem) {
+                    self.problems.push(problem);
+                }
+                Ok(None)
+            }
+            Err(other) => Err(other),
+        }
+    }
 }

@@ -41,15 +41,17 @@ pub(super) fn routes_of<'a>(
     part.trees.iter().map(move |tree| Route {
         item: part.item.clone(),
         tree: tree.clone(),
-        keep: kept(tree, parts, contents),
+        keep: kept(tree, parts),
+        only: Vec::new(),
+        never: Vec::new(),
         keep_globs: keep_globs.clone(),
     })
 }
 
 /// What lies below a mount but does not belong to the item, relative to the mount.
-fn kept(tree: &Tree, parts: &[Part], contents: &Contents) -> Vec<PathBuf> {
+fn kept(tree: &Tree, parts: &[Part]) -> Vec<PathBuf> {
     let others = parts.iter().flat_map(|it| &it.trees).filter(|it| it.source != tree.source);
-    let mut kept: Vec<PathBuf> = others
+    others
         .flat_map(|other| {
             // Another mount may lie below this one on the host, or only in the container.
             let on_host = other.source.strip_prefix(&tree.source);
@@ -62,14 +64,5 @@ fn kept(tree: &Tree, parts: &[Part], contents: &Contents) -> Vec<PathBuf> {
         })
         .filter(|it| !it.as_os_str().is_empty())
         .map(Path::to_owned)
-        .collect();
-    if tree.destination == Path::new("/config") && tree.prefix == "data" {
-        // As Home Assistant's own restore does: backups are not part of a backup.
-        kept.push("backups".into());
-        if contents.exclude_database {
-            let files = ["", "-wal", "-shm"].map(|it| format!("home-assistant_v2.db{it}"));
-            kept.extend(files.map(PathBuf::from));
-        }
-    }
-    kept
+        .collect()
 }

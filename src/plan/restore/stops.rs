@@ -1,7 +1,7 @@
 //! Who is stopped for a restore, and what a person should know of who is not.
 
 use super::Route;
-use crate::model::{Container, Contents, Part, State};
+use crate::model::{Container, Part, State};
 use crate::plan::hold::{self, containers_that};
 use crate::plan::{Hold, Home, How, Refused, labels};
 
@@ -29,13 +29,4 @@ pub(super) fn stopped_note(home: &Home, part: &Part) -> Option<String> {
     let companion = home.companions.iter().find(is_its)?;
     (companion.state == State::Stopped)
         .then(|| format!("{} does not run, and is not started", companion.name))
-}
-
-pub(super) fn version_note(home: &Home, contents: &Contents) -> Option<String> {
-    match (&contents.homeassistant_version, &home.version) {
-        (Some(backup), Some(home)) if backup != home => {
-            Some(format!("the backup was made by Home Assistant {backup}, this home has {home}"))
-        }
-        _ => None,
-    }
 }

@@ -1,0 +1,69 @@
+//! What stays in a target while the rest is exchanged.
+
+use std::collections::HashSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+
+use super::exchange::{is_folder, names};
+use crate::capture::Exclude;
+use crate::plan::Route;
+use crate::reach;
+
+/// Everything below a target that the restore leaves as it is, relative to the target. `stays` are
+/// paths anywhere.
+pub(super) fn kept(
+    route: &Route,
+    target: &Path,
+    stays: &[PathBuf],
+) -> anyhow::Result<HashSet<PathBuf>> {
+    let mut keep: HashSet<PathBuf> = route.keep.iter().cloned().collect();
+    // They may have been named through a link.
+    let real = |it: &PathBuf| fs::canonicalize(it).unwrap_or_else(|_| it.clone());
+    let below = |it: PathBuf| it.strip_prefix(target).ok().map(Path::to_owned);
+    keep.extend(stays.iter().map(real).filter_map(below));
+    // A folder on which something is mounted can be moved, but with it what is mounted deep inside:
+    // the share of another machine would go with the old content.
+    keep.extend(reach::mounted_below(target)?);
+    keep.retain(|it| !it.as_os_str().is_empty());
+    if is_folder(target) {
+        if !route.only.is_empty() {
+            let names = names(target)?.into_iter().map(PathBuf::from);
+            keep.extend(names.filter(|it| !route.only.contains(it)));
+        }
+        if !route.keep_globs.is_empty() {
+            let globs = Exclude::new(&route.keep_globs)?;
+            let matching = Matching { target, destination: &route.tree.destination, globs };
+            matching.collect(Path::new(""), &mut keep)?;
+        }
+    }
+    Ok(keep)
+}
+
+struct Matching<'a> {
+    target: &'a Path,
+    destination: &'a Path,
+    globs: Exclude,
+}
+
+impl Matching<'_> {
+    /// Adds what the globs match below the target; what lies inside a match goes with it.
+    fn collect(&self, below: &Path, keep: &mut HashSet<PathBuf>) -> anyhow::Result<()> {
+        let folder = self.target.join(below);
+        let reading = || format!("reading {}", folder.display());
+        for entry in fs::read_dir(&folder).with_context(reading)? {
+            let entry = entry.with_context(reading)?;
+            let path = below.join(entry.file_name());
+            if keep.contains(&path) {
+                continue;
+            }
+            if self.globs.matches(self.destination, &path) {
+                keep.insert(path);
+            } else if entry.file_type().with_context(reading)?.is_dir() {
+                self.collect(&path, keep)?;
+            }
+        }
+        Ok(())
+    }
+}
