@@ -16,7 +16,7 @@ use crate::signals;
 /// Bytes that are read at once.
 const PIECE: usize = 256 * 1024;
 
-/// The length from which on a link takes room of its own (ext4).
+/// The length from which on a symbolic link takes room of its own (ext4).
 const SHORT_LINK: u64 = 60;
 
 /// Goes through a part.
@@ -106,11 +106,13 @@ impl<'a> Through<'a> {
         let Some((n, below)) = Share::find(shares, name) else { return };
         let (gauge, extent) = &mut self.gauges[n];
         if gauge.share.takes(below) {
-            let is_folder = entry.header().entry_type().is_dir();
-            // What a link leads to is content of its own where it is long.
+            let kind = entry.header().entry_type();
             let target = entry.link_name_bytes().map_or(0, |it| it.len() as u64);
-            let content = entry.size() + if target < SHORT_LINK { 0 } else { target };
-            extent.add(name, is_folder, content, gauge.block_bytes);
+            let content = match kind.is_symlink() && target >= SHORT_LINK {
+                true => target,
+                false => entry.size(),
+            };
+            extent.add(name, kind.is_dir(), content, gauge.block_bytes);
         }
     }
 

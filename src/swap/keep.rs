@@ -8,6 +8,7 @@ use anyhow::Context;
 
 use super::exchange::{is_folder, names};
 use crate::capture::Exclude;
+use crate::fsx::has_changed;
 use crate::plan::Route;
 use crate::reach;
 
@@ -52,7 +53,12 @@ impl Matching<'_> {
     fn collect(&self, below: &Path, keep: &mut HashSet<PathBuf>) -> anyhow::Result<()> {
         let folder = self.target.join(below);
         let reading = || format!("reading {}", folder.display());
-        for entry in fs::read_dir(&folder).with_context(reading)? {
+        let entries = match fs::read_dir(&folder) {
+            // The home may go on meanwhile.
+            Err(err) if has_changed(&err) => return Ok(()),
+            entries => entries.with_context(reading)?,
+        };
+        for entry in entries {
             let entry = entry.with_context(reading)?;
             let path = below.join(entry.file_name());
             if keep.contains(&path) {
