@@ -19,7 +19,10 @@ pub(super) async fn run(face: &Face, args: Restore) -> anyhow::Result<Exit> {
     let order = Order {
         pick: face.pick(),
         request: RestoreRequest { only: args.only },
-        trial: Trial { patience: Duration::from_secs(args.patience) },
+        trial: Trial {
+            patience: Duration::from_secs(args.patience),
+            leaves_wreck: args.no_rollback,
+        },
     };
     let hands = face.hands().await?;
     if args.dry_run || !args.yes {

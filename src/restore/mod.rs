@@ -11,9 +11,9 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use self::proof::{answers, come_up};
-use self::replace::{give_up, replace};
-pub use self::roll_back::RolledBack;
-use self::roll_back::roll_back;
+use self::replace::replace;
+pub use self::roll_back::{LeftToLookAt, RolledBack};
+use self::roll_back::{leave, roll_back};
 use self::stage::{check, extract};
 use crate::archive::Archive;
 use crate::gate;
@@ -26,6 +26,7 @@ use crate::quiesce::{self, Stillness};
 use crate::reach::Reach;
 use crate::recover::{self, Desk};
 use crate::survey;
+use crate::swap::{finish, prove};
 
 /// What a person asked for.
 #[derive(Debug, Clone)]
@@ -43,6 +44,8 @@ pub struct Order {
 pub struct Trial {
     /// How long it may take to come up.
     pub patience: Duration,
+    /// Whether it stays to be looked at where it does not.
+    pub leaves_wreck: bool,
 }
 
 /// What a restore did.
@@ -81,9 +84,10 @@ pub async fn prepare(
 /// Restores a backup.
 ///
 /// # Errors
-/// [`RolledBack`] where the restored home did not come up within its [`Trial::patience`]. After every error
-/// the old content is in place and what ran before runs, except where the error says that it
-/// could not be moved back or started; then it says what lies where.
+/// [`RolledBack`] where the restored home did not come up within its [`Trial::patience`],
+/// [`LeftToLookAt`] where it stays nevertheless. After every other error the old content is in
+/// place and what ran before runs, except where the error says that it could not be moved back or
+/// started; then it says what lies where, and recovery tries again.
 pub async fn run(
     hands: &Hands,
     archive: Archive,
@@ -110,38 +114,45 @@ async fn carry_out(
     // Backups are no part of a backup, least of all the one that is read.
     let mut stays = vec![archive.path.clone()];
     stays.extend(hands.store_of(&plan.home, &reach));
-    let (moves, notes) = extract(hands, archive, content_bytes, &plan, &reach, cancel).await?;
+    desk.guard().await?;
+    let journal = &desk.journal;
+    let (moves, notes) =
+        extract(hands, journal, archive, content_bytes, &plan, &reach, cancel).await?;
     let mut warnings = std::mem::take(&mut desk.warnings);
     warnings.extend(doubts);
     warnings.extend(notes);
 
     let answered = answers(&plan, &reach).await.unwrap_or(false);
-    if let Err(err) = desk.guard().await {
-        return Err(give_up(moves, err).await);
-    }
-    let journal = &desk.journal;
-    let mut replaced = replace(hands, journal, &plan, moves, stays, cancel).await?;
+    let mut replaced = replace(hands, journal, &plan, moves, stays, &slug, cancel).await?;
     warnings.append(&mut replaced.warnings);
     let came_up = match replaced.released {
         Ok(()) => come_up(hands, &plan, &reach, order.trial, cancel).await,
         failed => failed,
     };
-    match came_up {
-        Ok(()) => (),
+    let swap = replaced.swap;
+    let came_up = match came_up {
         // Nothing would be won by going back to a home that did not answer either, or that
         // cannot be asked from here.
         Err(err) if err.is::<gate::Silent>() && !answered => {
             warnings.push(format!("{err:#}; it did not before the restore either"));
+            Ok(())
         }
-        Err(err) => {
-            return Err(
-                roll_back(hands, journal, &plan, replaced.moves, replaced.swapped, err).await
-            );
+        came_up => came_up,
+    };
+    match came_up {
+        Ok(()) => (),
+        Err(err) if order.trial.leaves_wreck => {
+            return Err(leave(hands, journal, &plan, swap, err).await);
         }
+        Err(err) => return Err(roll_back(hands, journal, &plan, swap, err).await),
+    }
+    let (noting, proved) = (journal.clone(), swap.clone());
+    if let Err(err) = island("keeping the restored home", move || prove(&noting, &proved)).await {
+        return Err(roll_back(hands, journal, &plan, swap, err).await);
     }
     // The home is up: what is left of the old one is a nuisance, not a failure.
-    let moves = replaced.moves;
-    let removed = island("cleaning up", move || moves.remove()).await;
+    let noting = journal.clone();
+    let removed = island("cleaning up", move || finish(&noting, &swap)).await;
     warnings.extend(removed.err().map(|err| format!("{err:#}")));
     Ok(Report {
         slug,

@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 use crate::archive::{self, Archive, Checks};
 use crate::hands::Hands;
 use crate::island::island;
+use crate::journal::Journal;
 use crate::plan::RestorePlan;
 use crate::reach::Reach;
 use crate::signals;
@@ -31,6 +32,7 @@ pub(super) async fn check(
 /// Extracts everything beside its target, while the home goes on.
 pub(super) async fn extract(
     hands: &Hands,
+    journal: &Journal,
     archive: Archive,
     content_bytes: BTreeMap<String, u64>,
     plan: &RestorePlan,
@@ -38,11 +40,11 @@ pub(super) async fn extract(
     cancel: &CancellationToken,
 ) -> anyhow::Result<(Moves, Vec<String>)> {
     let (monitor, cancel) = (hands.monitor.clone(), cancel.clone());
-    let (routes, reach) = (plan.routes.clone(), reach.clone());
+    let (routes, reach, journal) = (plan.routes.clone(), reach.clone(), journal.clone());
     monitor.step("extracting", archive.size_of(&plan.items()));
     island("extracting", move || {
         let (moves, warnings) =
-            Moves::extract(&archive, &content_bytes, routes, &reach, &cancel, &*monitor)?;
+            Moves::extract(&archive, &content_bytes, routes, &reach, &journal, &cancel, &*monitor)?;
         match signals::check(&cancel) {
             Ok(()) => Ok((moves, warnings)),
             Err(err) => Err(moves.discard_after(err.into())),

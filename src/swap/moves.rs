@@ -9,27 +9,26 @@ use anyhow::Context;
 use bytesize::ByteSize;
 use tokio_util::sync::CancellationToken;
 
-use super::{Exchange, Staging};
+use super::staging::{self, Staging};
 use crate::archive::{self, Archive, Target};
 use crate::capture::Exclude;
 use crate::fsx;
+use crate::journal::{Event, Journal, SwapMount};
 use crate::model::Item;
 use crate::monitor::Monitor;
 use crate::plan::Route;
 use crate::reach::Reach;
 
 /// What was extracted, beside its targets.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone)]
 pub struct Moves {
     moves: Vec<Move>,
+    /// Knows of the staging folders for as long as they are there.
+    journal: Journal,
 }
 
-/// The exchange of all mounts, which can be undone.
-#[derive(Debug)]
-pub struct Swapped(Vec<Exchange>);
-
 /// A tree of the backup on its way to its mount.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Move {
     route: Route,
     /// The mount, as this process reaches it.
@@ -48,10 +47,11 @@ impl Moves {
         content_bytes: &BTreeMap<String, u64>,
         routes: Vec<Route>,
         reach: &Reach,
+        journal: &Journal,
         cancel: &CancellationToken,
         monitor: &dyn Monitor,
     ) -> anyhow::Result<(Moves, Vec<String>)> {
-        let mut moves = Moves::default();
+        let mut moves = Moves { moves: Vec::new(), journal: journal.clone() };
         let outcome = moves.fill(archive, content_bytes, routes, reach, cancel, monitor);
         match outcome {
             Ok(warnings) => Ok((moves, warnings)),
@@ -73,6 +73,9 @@ impl Moves {
         for route in routes {
             self.stage(route, reach)?;
         }
+        let folders = self.moves.iter().map(|it| it.staging.folder().into()).collect();
+        self.journal.note(&[Event::StagingIntended { folders }])?;
+        self.moves.iter().try_for_each(|it| it.staging.make())?;
         self.check_room(&items, content_bytes)?;
         let mut warnings = Vec::new();
         for item in items {
@@ -107,7 +110,7 @@ impl Moves {
             "{} would be replaced twice: two mounts of this home lead to it",
             target.display()
         );
-        let staging = Staging::create(&target)?;
+        let staging = Staging::beside(&target)?;
         self.moves.push(Move { route, target, staging });
         Ok(())
     }
@@ -150,47 +153,23 @@ impl Moves {
             std::mem::take(&mut self.moves).into_iter().partition(|it| it.staging.is_filled());
         self.moves = filled;
         // All that is left is known to the caller by now, also when something here fails.
-        empty.into_iter().try_for_each(|it: Move| it.staging.discard())?;
-        self.moves.iter().try_for_each(|it| it.staging.sync())
+        empty.iter().try_for_each(|it: &Move| staging::discard(it.staging.folder()).map(drop))?;
+        self.moves.iter().try_for_each(|it| staging::sync(it.staging.folder()))
     }
 
-    /// Puts everything in its place. What lies in `stays`, the routes' own exceptions and what the
-    /// backup left out on request stay.
-    ///
-    /// # Errors
-    /// What was in the way; everything is back where it was.
-    pub fn exchange(&self, stays: &[PathBuf]) -> anyhow::Result<Swapped> {
-        let mut swapped = Swapped(Vec::new());
-        for it in &self.moves {
-            let mut forward = || {
-                let mut exchange = it.staging.exchange(&it.kept(stays)?);
-                exchange.forward()?;
-                swapped.0.push(exchange);
-                anyhow::Ok(())
-            };
-            if let Err(err) = forward() {
-                return Err(match swapped.back() {
-                    Ok(()) => err,
-                    Err(stuck) => anyhow::anyhow!("{err:#}; moving the others back: {stuck:#}"),
-                });
-            }
-        }
-        Ok(swapped)
-    }
-
-    /// Whether old content lies aside, or nobody can tell.
-    pub fn hold_old_content(&self) -> bool {
-        self.moves.iter().any(|it| it.staging.holds_old_content().unwrap_or(true))
-    }
-
-    /// Removes the staging folders with the old content: the new one has proved itself.
-    pub fn remove(self) -> anyhow::Result<()> {
-        self.moves.into_iter().map(|it| it.staging.remove()).fold(Ok(()), Result::and)
+    /// The exchange that is ready, with everything as it is now. What lies in `stays`, the routes'
+    /// own exceptions and what the backup left out on request stay.
+    pub fn mounts(&self, stays: &[PathBuf]) -> anyhow::Result<Vec<SwapMount>> {
+        self.moves.iter().map(|it| it.staging.mount(&it.kept(stays)?)).collect()
     }
 
     /// Removes what was extracted, and nothing that exists nowhere else.
     pub fn discard(self) -> anyhow::Result<()> {
-        self.moves.into_iter().map(|it| it.staging.discard()).fold(Ok(()), Result::and)
+        let removed = self.moves.iter().map(|it| staging::discard(it.staging.folder()).map(drop));
+        removed.fold(Ok(()), Result::and)?;
+        // At worst recovery looks for it once more.
+        let _ = self.journal.note(&[Event::StagingDone]);
+        Ok(())
     }
 
     /// Removes what was extracted, after an error. That error is the one to tell.
@@ -205,16 +184,6 @@ impl Moves {
 /// Home Assistant's `configuration.yaml` in its mount, where it can be read.
 pub fn configuration(target: &Path) -> Option<String> {
     fs::read_to_string(target.join("configuration.yaml")).ok()
-}
-
-impl Swapped {
-    /// Takes everything back, the last mount first. Goes on after an error.
-    ///
-    /// # Errors
-    /// The first thing that could not be moved back.
-    pub fn back(self) -> anyhow::Result<()> {
-        self.0.into_iter().rev().map(Exchange::back).fold(Ok(()), Result::and)
-    }
 }
 
 impl Move {

@@ -6,7 +6,7 @@ mod stops;
 use std::path::PathBuf;
 
 use self::routes::{routes_of, wanted};
-use self::stops::{stopped_note, stops, version_note};
+use self::stops::{rests, stopped_note, stops, version_note};
 use super::hold;
 use super::parts::plan_parts;
 use super::{Facts, Hold, Home, How, Refused};
@@ -28,6 +28,8 @@ pub struct RestorePlan {
     pub routes: Vec<Route>,
     /// The containers that are stopped and started again, those first that depend on others.
     pub stops: Vec<Hold>,
+    /// The containers that see a place of the restore, but do not run.
+    pub rests: Vec<Hold>,
     /// Home Assistant, where it was stopped already: asked for, it is started when it is restored.
     pub start_too: Option<Hold>,
     /// What the person should know before it begins: items without a place, versions.
@@ -53,6 +55,13 @@ impl RestorePlan {
         let mut items: Vec<Item> = self.routes.iter().map(|it| it.item.clone()).collect();
         items.dedup();
         items
+    }
+
+    /// Everybody who must not run while content is moved, those first that depend on others.
+    pub fn all_who_see(&self) -> Vec<Hold> {
+        let is_new = |it: &&Hold| !self.rests.iter().any(|rest| rest.id == it.id);
+        let started = self.start_too.iter().filter(is_new);
+        started.chain(&self.rests).chain(&self.stops).cloned().collect()
     }
 }
 
@@ -90,9 +99,10 @@ pub fn restore(
         return Err(Refused::Nothing("the backup holds nothing that this home has".to_owned()));
     }
     let stops = stops(&home, &routes)?;
+    let rests = rests(&home, &routes)?;
     let restores_home = wanted.contains(&Item::HomeAssistant);
     let was_down = home.homeassistant.state == State::Stopped && restores_home;
     let start_too =
         was_down.then(|| hold::hold(&home, &home.homeassistant, How::Stop, None)).transpose()?;
-    Ok(RestorePlan { home, routes, stops, start_too, notes })
+    Ok(RestorePlan { home, routes, stops, rests, start_too, notes })
 }
