@@ -15,8 +15,8 @@ pub const PARTIAL: &str = "partial";
 /// Begins the names of the folders in which a restore keeps what it exchanges.
 pub const STAGING: &str = ".hearthkeep-restore";
 
-/// The name below [`STAGING`] of what was there before.
-pub const STAGING_OLD: &str = "old";
+/// The names below [`STAGING`] of what was there before: on its way, or all of it.
+pub const STAGING_OLD: [&str; 2] = ["leaving", "old"];
 
 /// A file that gets its name only when it is complete. Dropped before, it leaves nothing behind.
 #[derive(Debug)]

@@ -36,6 +36,8 @@ mod holds;
 mod hooks;
 #[path = "small/layout.rs"]
 mod layout;
+#[path = "small/mending.rs"]
+mod mending;
 #[path = "small/mounts.rs"]
 mod mounts;
 #[path = "small/nasty.rs"]

@@ -44,7 +44,7 @@ impl Verdict {
         backup: &Path,
         seconds: f64,
     ) -> anyhow::Result<()> {
-        desk.note(Event::DraftIntended { path: Booted::draft_path(backup) }).await?;
+        desk.note(Event::DraftIntended { path: Booted::draft_path(backup).into() }).await?;
         let (passed, reason) = match self {
             Verdict::Boots => (true, None),
             Verdict::DoesNot(reason) => (false, Some(reason)),

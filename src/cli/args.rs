@@ -94,8 +94,9 @@ pub(super) enum Command {
     /// Make the key that encrypts backups
     #[command(subcommand)]
     Key(Key),
-    /// Close what an interrupted run left open: release what it held, remove its unfinished file
-    Resume,
+    /// Close what an interrupted run left open: release what it held, take back its restore, remove
+    /// its unfinished files
+    Resume(Resume),
     /// Watch over a run that started it
     #[command(name = crate::guardian::COMMAND, hide = true)]
     Guardian,
@@ -265,6 +266,20 @@ pub(super) struct Restore {
     /// How long everything has to stay up then
     #[arg(long, value_name = "SECONDS", default_value_t = 2, env = "HEARTHKEEP_SETTLE")]
     pub(super) settle: u64,
+    /// Leave a restored home that does not come up as it is, to be looked at
+    #[arg(long)]
+    pub(super) no_rollback: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct Resume {
+    /// Keep a restored home that was left to be looked at, and remove the old one, instead of putting
+    /// the old one back
+    #[arg(long)]
+    pub(super) keep_restored: bool,
+    /// Do nothing to such a home, since nobody asked for it: as the system does it at boot
+    #[arg(long, conflicts_with = "keep_restored")]
+    pub(super) automatic: bool,
 }
 
 #[derive(Debug, Subcommand)]

@@ -16,7 +16,7 @@ use crate::signals::Cancelled;
 pub enum Exit {
     /// Everything that was asked for is done.
     Done = 0,
-    /// It failed; nothing has changed, or everything was put back.
+    /// It failed; nothing has changed, or everything was put back, unless the error says otherwise.
     Failed = 1,
     /// The words on the command line make no request.
     Usage = 2,

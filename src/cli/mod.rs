@@ -89,7 +89,7 @@ fn carry_out(args: Args, out: Out) -> anyhow::Result<Exit> {
             Command::Remove(args) => files::remove(&face, &args.backup).await,
             Command::Restore(args) => restore::run(&face, args).await,
             Command::Key(args) => key::run(&face, args).await,
-            Command::Resume => resume::run(&face).await,
+            Command::Resume(args) => resume::run(&face, &args).await,
             // It needs none of this, and was answered above.
             Command::Guardian => Ok(Exit::Done),
         }

@@ -28,6 +28,7 @@ pub(super) async fn run(face: &Face, args: Restore) -> anyhow::Result<Exit> {
         trial: Trial {
             patience: Duration::from_secs(args.patience),
             settle: Duration::from_secs(args.settle),
+            leaves_wreck: args.no_rollback,
         },
     };
     let hands = face.hands().await?;

@@ -15,9 +15,9 @@ use tokio_util::sync::CancellationToken;
 pub use self::outlook::{Hindered, Outlook, look, measure};
 pub use self::preview::{Move, Preview, Versions};
 use self::proof::{answers, come_up};
-use self::replace::{give_up, replace};
-pub use self::roll_back::RolledBack;
-use self::roll_back::roll_back;
+use self::replace::replace;
+pub use self::roll_back::{LeftToLookAt, RolledBack};
+use self::roll_back::{leave, roll_back};
 use self::stage::extract;
 use crate::archive::Archive;
 use crate::gate;
@@ -28,6 +28,7 @@ use crate::model::Item;
 use crate::plan::{Pick, RestoreRequest};
 use crate::quiesce::{self, Stillness};
 use crate::recover::{self, Desk};
+use crate::swap::{finish, prove};
 
 /// What a person asked for.
 #[derive(Debug, Clone)]
@@ -47,6 +48,8 @@ pub struct Trial {
     pub patience: Duration,
     /// How long it has to stay up then.
     pub settle: Duration,
+    /// Whether it stays to be looked at where it does not.
+    pub leaves_wreck: bool,
 }
 
 /// What a restore did.
@@ -73,10 +76,11 @@ pub struct Report {
 /// Restores a backup.
 ///
 /// # Errors
-/// [`Hindered`] where something speaks against it, and nothing was touched;
-/// [`RolledBack`] where the restored home did not come up within its [`Trial::patience`]. After every error
-/// the old content is in place and what ran before runs, except where the error says that it
-/// could not be moved back or started; then it says what lies where.
+/// [`Hindered`] where something speaks against it, and nothing was touched; [`RolledBack`] where the
+/// restored home did not come up within its [`Trial::patience`], [`LeftToLookAt`] where it stays
+/// nevertheless. After every other error the old content is in place and what ran before runs,
+/// except where the error says that it could not be moved back or started; then it says what lies
+/// where, and recovery tries again.
 pub async fn run(
     hands: &Hands,
     archive: Archive,
@@ -103,38 +107,44 @@ async fn carry_out(
     outlook.check()?;
     let Outlook { plan, doubts, reach, stays, .. } = outlook;
     let (slug, name) = (archive.metadata.slug.clone(), archive.metadata.name.clone());
-    let (moves, notes) = extract(hands, archive, &plan, &reach, cancel).await?;
+    desk.guard().await?;
+    let journal = &desk.journal;
+    let (moves, notes) = extract(hands, journal, archive, &plan, &reach, cancel).await?;
     let mut warnings = std::mem::take(&mut desk.warnings);
     warnings.extend(doubts);
     warnings.extend(notes);
 
     let answered = answers(&plan, &reach).await.unwrap_or(false);
-    if let Err(err) = desk.guard().await {
-        return Err(give_up(moves, err).await);
-    }
-    let journal = &desk.journal;
-    let mut replaced = replace(hands, journal, &plan, moves, stays, cancel).await?;
+    let mut replaced = replace(hands, journal, &plan, moves, stays, &slug, cancel).await?;
     warnings.append(&mut replaced.warnings);
     let came_up = match replaced.released {
         Ok(()) => come_up(hands, &plan, &reach, order.trial, cancel).await,
         failed => failed,
     };
-    match came_up {
-        Ok(()) => (),
+    let swap = replaced.swap;
+    let came_up = match came_up {
         // Nothing would be won by going back to a home that did not answer either, or that
         // cannot be asked from here.
         Err(err) if err.is::<gate::Silent>() && !answered => {
             warnings.push(format!("{err:#}; it did not before the restore either"));
+            Ok(())
         }
-        Err(err) => {
-            return Err(
-                roll_back(hands, journal, &plan, replaced.moves, replaced.swapped, err).await
-            );
+        came_up => came_up,
+    };
+    match came_up {
+        Ok(()) => (),
+        Err(err) if order.trial.leaves_wreck => {
+            return Err(leave(hands, journal, &plan, swap, err).await);
         }
+        Err(err) => return Err(roll_back(hands, journal, &plan, swap, err).await),
+    }
+    let (noting, proved) = (journal.clone(), swap.clone());
+    if let Err(err) = island("keeping the restored home", move || prove(&noting, &proved)).await {
+        return Err(roll_back(hands, journal, &plan, swap, err).await);
     }
     // The home is up: what is left of the old one is a nuisance, not a failure.
-    let moves = replaced.moves;
-    let removed = island("cleaning up", move || moves.remove()).await;
+    let noting = journal.clone();
+    let removed = island("cleaning up", move || finish(&noting, &swap)).await;
     warnings.extend(removed.err().map(|err| format!("{err:#}")));
     Ok(Report {
         slug,

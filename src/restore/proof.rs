@@ -30,7 +30,7 @@ pub(super) async fn come_up(
     let port = port(plan, reach).await?;
     let answers = running.iter().any(|it| it.name == home.name);
     let answering = answers.then(|| (home.name.clone(), port));
-    let Trial { patience, settle } = trial;
+    let Trial { patience, settle, .. } = trial;
     gate::pass(&hands.engine, &Gate { running, answering, patience, settle }, cancel).await
 }
 

@@ -5,27 +5,28 @@ use std::path::{Path, PathBuf};
 
 use tokio_util::sync::CancellationToken;
 
-use super::exchange::{is_folder, metadata, stamp};
+use super::attributes::{attributes, stamp};
+use super::exchange::is_folder;
 use super::keep::kept;
-use super::{Exchange, Staging, targets};
+use super::staging::{self, Staging};
+use super::targets;
 use crate::archive::{self, Archive, ROOT, Target};
+use crate::journal::{Event, Journal, SwapMount};
 use crate::model::Item;
 use crate::monitor::Monitor;
 use crate::plan::Route;
 use crate::reach::Reach;
 
 /// What was extracted, beside its targets.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone)]
 pub struct Moves {
     moves: Vec<Move>,
+    /// Knows of the staging folders for as long as they are there.
+    journal: Journal,
 }
 
-/// The exchange of all mounts, which can be undone.
-#[derive(Debug)]
-pub struct Swapped(Vec<Exchange>);
-
 /// A tree of the backup on its way to its mount.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Move {
     route: Route,
     /// The mount, as this process reaches it.
@@ -43,10 +44,11 @@ impl Moves {
         archive: &Archive,
         routes: Vec<Route>,
         reach: &Reach,
+        journal: &Journal,
         cancel: &CancellationToken,
         monitor: &dyn Monitor,
     ) -> anyhow::Result<(Moves, Vec<String>)> {
-        let mut moves = Moves::default();
+        let mut moves = Moves { moves: Vec::new(), journal: journal.clone() };
         let outcome = moves.fill(archive, routes, reach, cancel, monitor);
         match outcome {
             Ok(warnings) => Ok((moves, warnings)),
@@ -67,6 +69,9 @@ impl Moves {
         for route in routes {
             self.stage(route, reach)?;
         }
+        let folders = self.moves.iter().map(|it| it.staging.folder().into()).collect();
+        self.journal.note(&[Event::StagingIntended { folders }])?;
+        self.moves.iter().try_for_each(|it| it.staging.make())?;
         let mut warnings = Vec::new();
         for item in items {
             monitor.part(&item.to_string());
@@ -94,7 +99,7 @@ impl Moves {
         let target = targets::find(&route, reach).map_err(anyhow::Error::msg)?;
         let is_twice = self.moves.iter().any(|it| it.target == target);
         anyhow::ensure!(!is_twice, targets::twice(&target));
-        let staging = Staging::create(&target)?;
+        let staging = Staging::beside(&target)?;
         self.moves.push(Move { route, target, staging });
         Ok(())
     }
@@ -105,49 +110,28 @@ impl Moves {
             std::mem::take(&mut self.moves).into_iter().partition(|it| it.staging.is_filled());
         self.moves = filled;
         // All that is left is known to the caller by now, also when something here fails.
-        empty.into_iter().try_for_each(|it: Move| it.staging.discard())?;
+        empty.iter().try_for_each(|it: &Move| staging::discard(it.staging.folder()).map(drop))?;
         self.moves.iter().try_for_each(Move::check)?;
-        self.moves.iter().try_for_each(|it| it.staging.sync())
+        self.moves.iter().try_for_each(|it| staging::sync(it.staging.folder()))
     }
 
-    /// Puts everything in its place. What lies in `stays`, the routes' own exceptions and what the
-    /// backup left out on request stay.
-    ///
-    /// # Errors
-    /// What was in the way; everything is back where it was.
-    pub fn exchange(&self, stays: &[PathBuf]) -> anyhow::Result<Swapped> {
-        let mut swapped = Swapped(Vec::new());
-        for it in &self.moves {
-            let mut forward = || {
-                it.stay_as_it_is()?;
-                let mut exchange = it.staging.exchange(&kept(&it.route, &it.target, stays)?);
-                exchange.forward()?;
-                swapped.0.push(exchange);
-                anyhow::Ok(())
-            };
-            if let Err(err) = forward() {
-                return Err(match swapped.back() {
-                    Ok(()) => err,
-                    Err(stuck) => anyhow::anyhow!("{err:#}; moving the others back: {stuck:#}"),
-                });
-            }
-        }
-        Ok(swapped)
-    }
-
-    /// Whether old content lies aside, or nobody can tell.
-    pub fn hold_old_content(&self) -> bool {
-        self.moves.iter().any(|it| it.staging.holds_old_content().unwrap_or(true))
-    }
-
-    /// Removes the staging folders with the old content: the new one has proved itself.
-    pub fn remove(self) -> anyhow::Result<()> {
-        self.moves.into_iter().map(|it| it.staging.remove()).fold(Ok(()), Result::and)
+    /// The exchange that is ready, with everything as it is now. What lies in `stays`, the routes'
+    /// own exceptions and what the backup left out on request stay.
+    pub fn mounts(&self, stays: &[PathBuf]) -> anyhow::Result<Vec<SwapMount>> {
+        let mount = |it: &Move| {
+            it.stay_as_it_is()?;
+            it.staging.mount(&kept(&it.route, &it.target, stays)?)
+        };
+        self.moves.iter().map(mount).collect()
     }
 
     /// Removes what was extracted, and nothing that exists nowhere else.
     pub fn discard(self) -> anyhow::Result<()> {
-        self.moves.into_iter().map(|it| it.staging.discard()).fold(Ok(()), Result::and)
+        let removed = self.moves.iter().map(|it| staging::discard(it.staging.folder()).map(drop));
+        removed.fold(Ok(()), Result::and)?;
+        // At worst recovery looks for it once more.
+        let _ = self.journal.note(&[Event::StagingDone]);
+        Ok(())
     }
 
     /// Removes what was extracted, after an error. That error is the one to tell.
@@ -164,16 +148,6 @@ pub fn configuration(target: &Path) -> Option<String> {
     fs::read_to_string(target.join("configuration.yaml")).ok()
 }
 
-impl Swapped {
-    /// Takes everything back, the last mount first. Goes on after an error.
-    ///
-    /// # Errors
-    /// The first thing that could not be moved back.
-    pub fn back(self) -> anyhow::Result<()> {
-        self.0.into_iter().rev().map(Exchange::back).fold(Ok(()), Result::and)
-    }
-}
-
 impl Move {
     fn target(&self) -> Target {
         let share = targets::share(&self.route);
@@ -185,7 +159,7 @@ impl Move {
         if self.route.only.is_empty() {
             return Ok(());
         }
-        stamp(&self.staging.folder().join(ROOT), &metadata(&self.target)?)
+        stamp(&self.staging.folder().join(ROOT), attributes(&self.target)?)
     }
 
     /// Whether the new content can take the place of what is there.

@@ -12,7 +12,8 @@ use nix::unistd::AccessFlags;
 use rustix::fs::{AtFlags, CWD, StatxAttributes, StatxFlags};
 use tokio_util::sync::CancellationToken;
 
-use super::exchange::{is_folder, is_staging, names};
+use super::exchange::{is_folder, names};
+use super::staging::is_staging;
 use crate::reach;
 use crate::signals;
 

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 pub use self::own::{Database, PENDING_RESTORE};
 use self::routes::{routes_of, wanted};
-use self::stops::{stopped_note, stops};
+use self::stops::{rests, stopped_note, stops};
 use super::hold;
 use super::parts::plan_parts;
 use super::{Facts, Hold, Home, How, Refused};
@@ -35,6 +35,8 @@ pub struct RestorePlan {
     pub routes: Vec<Route>,
     /// The containers that are stopped and started again, those first that depend on others.
     pub stops: Vec<Hold>,
+    /// The containers that see a place of the restore, but do not run.
+    pub rests: Vec<Hold>,
     /// Home Assistant, where it was stopped already: asked for, it is started when it is restored.
     pub start_too: Option<Hold>,
     /// What the person should know before it begins: items without a place, versions.
@@ -76,6 +78,13 @@ impl RestorePlan {
         let ran = |it: &&Hold| it.was != State::Stopped;
         self.stops.iter().rev().filter(ran).chain(&self.start_too)
     }
+
+    /// Everybody who must not run while content is moved, those first that depend on others.
+    pub fn all_who_see(&self) -> Vec<Hold> {
+        let is_new = |it: &&Hold| !self.rests.iter().any(|rest| rest.id == it.id);
+        let started = self.start_too.iter().filter(is_new);
+        started.chain(&self.rests).chain(&self.stops).cloned().collect()
+    }
 }
 
 /// Makes the plan of a restore of `contents` into `home`. What speaks against it stands in
@@ -99,6 +108,7 @@ pub fn restore(
         home,
         routes: Vec::new(),
         stops: Vec::new(),
+        rests: Vec::new(),
         start_too: None,
         notes: Vec::new(),
         problems: Vec::new(),
@@ -114,6 +124,8 @@ pub fn restore(
     }
     let stops = stops(&plan.home, &plan.routes);
     plan.stops = plan.told(stops)?.unwrap_or_default();
+    let rests = rests(&plan.home, &plan.routes);
+    plan.rests = plan.told(rests)?.unwrap_or_default();
     let homeassistant = &plan.home.homeassistant;
     if restores_home && homeassistant.state == State::Stopped {
         let hold = hold::hold(&plan.home, homeassistant, How::Stop, None);

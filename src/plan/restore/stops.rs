@@ -8,19 +8,27 @@ use crate::plan::{Hold, Home, How, Refused, labels};
 /// Every running container of the home that sees a place of the restore, even if it may only read
 /// it.
 pub(super) fn stops(home: &Home, routes: &[Route]) -> Result<Vec<Hold>, Refused> {
-    let sees = |container: &Container| {
-        let sources = container.mounts.iter().map(|it| &it.source);
-        sources.filter(|it| !it.as_os_str().is_empty()).any(|it| {
-            let overlaps = |route: &Route| {
-                it.starts_with(&route.tree.source) || route.tree.source.starts_with(it)
-            };
-            routes.iter().any(overlaps)
-        })
-    };
-    let holds = containers_that(home, |it| it.state != State::Stopped && sees(it))
+    let holds = containers_that(home, |it| it.state != State::Stopped && sees(it, routes))
         .map(|it| hold::hold(home, it, How::Stop, labels::read(it)?.stop_timeout))
         .collect::<Result<Vec<_>, _>>()?;
     hold::with_joined(home, &holds)
+}
+
+/// The others that see one: nobody starts them, but somebody may, and then a way back stops them.
+pub(super) fn rests(home: &Home, routes: &[Route]) -> Result<Vec<Hold>, Refused> {
+    let rests = |it: &Container| it.state == State::Stopped && !it.auto_remove;
+    containers_that(home, |it| rests(it) && sees(it, routes))
+        .map(|it| hold::hold(home, it, How::Stop, labels::read(it)?.stop_timeout))
+        .collect()
+}
+
+fn sees(container: &Container, routes: &[Route]) -> bool {
+    let sources = container.mounts.iter().map(|it| &it.source);
+    sources.filter(|it| !it.as_os_str().is_empty()).any(|it| {
+        let overlaps =
+            |route: &Route| it.starts_with(&route.tree.source) || route.tree.source.starts_with(it);
+        routes.iter().any(overlaps)
+    })
 }
 
 /// A companion that does not run is left so, and whoever set up a new home should know.
