@@ -32,6 +32,8 @@ mod hooks;
 mod layout;
 #[path = "small/mounts.rs"]
 mod mounts;
+#[path = "small/moving.rs"]
+mod moving;
 #[path = "small/nasty.rs"]
 mod nasty;
 #[path = "small/passwords.rs"]

@@ -6,7 +6,7 @@ use serde_json::Value;
 use sha1::{Digest, Sha1};
 
 use super::lenient;
-use crate::model::{Contents, Item, Manifest, Part, PartKind, PartRecord, Tree, TreeRecord};
+use crate::model::{Contents, Found, Item, Manifest, Part, PartKind, PartRecord, Tree, TreeRecord};
 
 /// Keys that are read; what else a file has is passed over. Those of [`Metadata`].
 const KEYS: [&str; 13] = [
@@ -177,6 +177,7 @@ impl Metadata {
             homeassistant_version: record.map(|it| it.version.clone()),
             exclude_database: record.is_some_and(|it| it.exclude_database),
             manifest: self.hearthkeep.clone(),
+            found: Found::default(),
         }
     }
 

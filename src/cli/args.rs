@@ -237,6 +237,9 @@ pub(super) struct Restore {
     /// Only these: homeassistant, share, ssl, media, addons/local, or a companion
     #[arg(long, value_name = "ITEM", num_args = 1..)]
     pub(super) only: Vec<String>,
+    /// A file that says which add-on of the Supervisor a container is, and where its content goes
+    #[arg(long, value_name = "FILE")]
+    pub(super) map: Option<PathBuf>,
     /// Only show what would be done
     #[arg(long)]
     pub(super) dry_run: bool,

@@ -1,6 +1,7 @@
 //! `hearthkeep restore`.
 
 use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -10,20 +11,26 @@ use super::exit::Mistake;
 use super::render::{exit, table};
 use super::{Exit, Face};
 use crate::archive::Archive;
-use crate::plan::{RestorePlan, RestoreRequest};
+use crate::island::island;
+use crate::mapfile;
+use crate::plan::{Map, RestorePlan, RestoreRequest, Route};
 use crate::restore::{self, Order, Report, Trial};
 use crate::signals;
 
 pub(super) async fn run(face: &Face, args: Restore) -> anyhow::Result<Exit> {
+    let map = match args.map {
+        Some(file) => island("reading the map", move || Ok(mapfile::read(&file)?)).await?,
+        None => Map::default(),
+    };
     let archive = face.unlocked(&args.backup).await?;
     let order = Order {
         pick: face.pick(),
-        request: RestoreRequest { only: args.only },
+        request: RestoreRequest { only: args.only, map },
         trial: Trial { patience: Duration::from_secs(args.patience) },
     };
     let hands = face.hands().await?;
     if args.dry_run || !args.yes {
-        let (plan, _) = restore::prepare(&hands, &archive, &order).await?;
+        let (plan, _) = restore::prepare(&hands, &archive, &order, &face.cancel).await?;
         if args.dry_run {
             face.out.print(&object(&archive, &plan), || text(&archive, &plan));
             return Ok(Exit::Done);
@@ -62,7 +69,10 @@ fn object(archive: &Archive, plan: &RestorePlan) -> Value {
             "container": it.tree.container,
             "path": it.tree.destination,
             "target": it.tree.source,
+            "from": it.from.to_string(),
             "prefix": it.tree.prefix,
+            "below": it.below,
+            "owner": it.owner.map(|(uid, gid)| format!("{uid}:{gid}")),
             "keep": it.keep,
         })
     });
@@ -80,13 +90,10 @@ fn text(archive: &Archive, plan: &RestorePlan) -> String {
     let metadata = &archive.metadata;
     let mut text = format!("restore \"{}\" of {}:\n", metadata.name, metadata.date);
     let rows = plan.routes.iter().map(|it| {
-        let to = format!("{}:{}", it.tree.container, it.tree.destination.display());
-        let keep: Vec<String> = it.keep.iter().map(|it| it.display().to_string()).collect();
-        let keep = match keep.as_slice() {
-            [] => String::new(),
-            _ => format!("keeps {}", keep.join(", ")),
-        };
-        vec![format!("  {}", it.item), format!("replaces {to}"), keep]
+        // Pushing an empty path would add a slash.
+        let path: PathBuf = it.tree.destination.join(&it.below).components().collect();
+        let to = format!("{}:{}", it.tree.container, path.display());
+        vec![format!("  {}", it.item), format!("replaces {to}"), how(it)]
     });
     text += &table(&rows.collect::<Vec<_>>());
     let stops: Vec<&str> = plan.stops.iter().map(|it| it.name.as_str()).collect();
@@ -98,6 +105,20 @@ fn text(archive: &Archive, plan: &RestorePlan) -> String {
         text += &format!("note: {note}\n");
     }
     text
+}
+
+/// What is special about a move.
+fn how(route: &Route) -> String {
+    let mut words = Vec::new();
+    if route.from != route.item {
+        words.push(format!("by {}/{}", route.from, route.tree.prefix));
+    }
+    words.extend(route.owner.map(|(uid, gid)| format!("owner {uid}:{gid}")));
+    if !route.keep.is_empty() {
+        let keep: Vec<String> = route.keep.iter().map(|it| it.display().to_string()).collect();
+        words.push(format!("keeps {}", keep.join(", ")));
+    }
+    words.join("; ")
 }
 
 fn done(report: &Report) -> String {

@@ -14,13 +14,13 @@ use self::proof::{answers, come_up};
 use self::replace::{give_up, replace};
 pub use self::roll_back::RolledBack;
 use self::roll_back::roll_back;
-use self::stage::{check, extract};
+use self::stage::{check, extract, find_out};
 use crate::archive::Archive;
 use crate::gate;
 use crate::hands::Hands;
 use crate::island::island;
 use crate::journal::Story;
-use crate::model::Item;
+use crate::model::{Asks, Item};
 use crate::plan::{self, Pick, RestorePlan, RestoreRequest};
 use crate::quiesce::{self, Stillness};
 use crate::reach::Reach;
@@ -66,15 +66,21 @@ pub struct Report {
     pub warnings: Vec<String>,
 }
 
-/// Opens nothing and changes nothing: what a dry run shows.
+/// Changes nothing: what a dry run shows. Of a backup of another writer the parts may have to be
+/// read for it.
 pub async fn prepare(
     hands: &Hands,
     archive: &Archive,
     order: &Order,
+    cancel: &CancellationToken,
 ) -> anyhow::Result<(RestorePlan, Reach)> {
     let survey = survey::look(&hands.engine).await?;
     let home = plan::find(&survey.facts, &order.pick)?;
-    let contents = archive.metadata.contents();
+    let mut contents = archive.metadata.contents();
+    let asks = plan::asks(&survey.facts, &home, &contents, &order.request)?;
+    if asks != Asks::default() {
+        contents.found = find_out(hands, archive, asks, &survey.reach, cancel).await?;
+    }
     Ok((plan::restore(&survey.facts, home, &contents, &order.request)?, survey.reach))
 }
 
@@ -105,7 +111,7 @@ async fn carry_out(
 ) -> anyhow::Result<Report> {
     let begin = Instant::now();
     let (archive, content_bytes, doubts) = check(hands, archive, cancel).await?;
-    let (plan, reach) = prepare(hands, &archive, order).await?;
+    let (plan, reach) = prepare(hands, &archive, order, cancel).await?;
     let (slug, name) = (archive.metadata.slug.clone(), archive.metadata.name.clone());
     // Backups are no part of a backup, least of all the one that is read.
     let mut stays = vec![archive.path.clone()];

@@ -1,12 +1,13 @@
 //! Before anything is touched: the backup is read to its end, and extracted beside its targets.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tokio_util::sync::CancellationToken;
 
 use crate::archive::{self, Archive, Checks};
 use crate::hands::Hands;
 use crate::island::island;
+use crate::model::{Asks, Found, Item};
 use crate::plan::RestorePlan;
 use crate::reach::Reach;
 use crate::signals;
@@ -28,6 +29,34 @@ pub(super) async fn check(
     .await
 }
 
+/// Finds out what the plan of a foreign backup has to know.
+pub(super) async fn find_out(
+    hands: &Hands,
+    archive: &Archive,
+    asks: Asks,
+    reach: &Reach,
+    cancel: &CancellationToken,
+) -> anyhow::Result<Found> {
+    let (archive, reach) = (archive.clone(), reach.clone());
+    let (monitor, cancel) = (hands.monitor.clone(), cancel.clone());
+    let items: BTreeSet<&Item> = asks.places.iter().map(|(item, _)| item).collect();
+    monitor.step("looking into the backup", archive.size_of(items));
+    island("looking into the backup", move || {
+        let mut found = Found {
+            places: archive::holds(&archive, &asks.places, &cancel, &*monitor)?,
+            ..Found::default()
+        };
+        for (item, key) in &asks.options {
+            let value = archive::option(&archive, item, key, &cancel, &*monitor)?;
+            found.options.extend(value.map(|it| (item.clone(), it)));
+        }
+        let owners = asks.sources.into_iter().map(|it| (reach.owner(&it), it));
+        found.owners.extend(owners.filter_map(|(owner, it)| Some((it, owner?))));
+        Ok(found)
+    })
+    .await
+}
+
 /// Extracts everything beside its target, while the home goes on.
 pub(super) async fn extract(
     hands: &Hands,
@@ -39,7 +68,7 @@ pub(super) async fn extract(
 ) -> anyhow::Result<(Moves, Vec<String>)> {
     let (monitor, cancel) = (hands.monitor.clone(), cancel.clone());
     let (routes, reach) = (plan.routes.clone(), reach.clone());
-    monitor.step("extracting", archive.size_of(&plan.items()));
+    monitor.step("extracting", archive.size_of(&plan.sources()));
     island("extracting", move || {
         let (moves, warnings) =
             Moves::extract(&archive, &content_bytes, routes, &reach, &cancel, &*monitor)?;

@@ -181,7 +181,7 @@ pub(super) fn is_folder(path: &Path) -> bool {
     path.symlink_metadata().is_ok_and(|it| it.is_dir())
 }
 
-fn metadata(path: &Path) -> anyhow::Result<Metadata> {
+pub(super) fn metadata(path: &Path) -> anyhow::Result<Metadata> {
     fs::symlink_metadata(path).with_context(|| format!("reading {}", path.display()))
 }
 
@@ -193,7 +193,7 @@ fn make_folder(folder: &Path) -> anyhow::Result<()> {
     fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))
 }
 
-fn names(folder: &Path) -> anyhow::Result<Vec<OsString>> {
+pub(super) fn names(folder: &Path) -> anyhow::Result<Vec<OsString>> {
     let reading = || format!("reading {}", folder.display());
     fs::read_dir(folder)
         .with_context(reading)?
@@ -201,7 +201,7 @@ fn names(folder: &Path) -> anyhow::Result<Vec<OsString>> {
         .collect()
 }
 
-fn stamp(folder: &Path, like: &Metadata) -> anyhow::Result<()> {
+pub(super) fn stamp(folder: &Path, like: &Metadata) -> anyhow::Result<()> {
     let setting = || format!("setting the attributes of {}", folder.display());
     let owner = std::os::unix::fs::chown(folder, Some(like.uid()), Some(like.gid()));
     match owner {

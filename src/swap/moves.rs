@@ -9,6 +9,7 @@ use anyhow::Context;
 use bytesize::ByteSize;
 use tokio_util::sync::CancellationToken;
 
+use super::exchange::{is_folder, metadata, names, stamp};
 use super::{Exchange, Staging};
 use crate::archive::{self, Archive, Target};
 use crate::capture::Exclude;
@@ -28,10 +29,11 @@ pub struct Moves {
 #[derive(Debug)]
 pub struct Swapped(Vec<Exchange>);
 
-/// A tree of the backup on its way to its mount.
+/// What is on its way to one mount.
 #[derive(Debug)]
 struct Move {
-    route: Route,
+    /// Several where an add-on kept in several places what a container has in one mount.
+    routes: Vec<Route>,
     /// The mount, as this process reaches it.
     target: PathBuf,
     staging: Staging,
@@ -68,8 +70,13 @@ impl Moves {
         cancel: &CancellationToken,
         monitor: &dyn Monitor,
     ) -> anyhow::Result<Vec<String>> {
-        let mut items: Vec<Item> = routes.iter().map(|it| it.item.clone()).collect();
-        items.dedup();
+        // A part is read once, for all that is taken out of it.
+        let mut items: Vec<Item> = Vec::new();
+        for route in &routes {
+            if !items.contains(&route.from) {
+                items.push(route.from.clone());
+            }
+        }
         for route in routes {
             self.stage(route, reach)?;
         }
@@ -80,11 +87,14 @@ impl Moves {
             let member = archive
                 .member_of(&item)
                 .ok_or_else(|| archive.damaged(format!("{item} is missing")))?;
-            let targets: Vec<Target> =
-                self.moves.iter().filter(|it| it.route.item == item).map(Move::target).collect();
+            let targets: Vec<Target> = self.moves.iter().flat_map(|it| it.targets(&item)).collect();
             let extracted = archive::extract(archive, member, &targets, cancel, monitor)?;
             warnings.extend(extracted.warnings);
-            let mut of_item = self.moves.iter().filter(|it| it.route.item == item);
+            // What is not asked for is not missed.
+            if self.routes().any(|it| it.item == item) {
+                warnings.extend(extracted.unplaced);
+            }
+            let mut of_item = self.moves.iter().filter(|it| it.reads(&item));
             // Old snapshots lay their files out otherwise; saying that they are restored would be
             // a lie.
             anyhow::ensure!(
@@ -102,14 +112,23 @@ impl Moves {
         let opening = || format!("opening {}", source.display());
         let target = reach.local(source).context("it is out of reach").with_context(opening)?;
         let target = fs::canonicalize(target).with_context(opening)?;
+        let Some(there) = self.moves.iter_mut().find(|it| it.target == target) else {
+            let staging = Staging::create(&target)?;
+            self.moves.push(Move { routes: vec![route], target, staging });
+            return Ok(());
+        };
+        let is_same = |it: &Route| it.item == route.item && it.tree.source == route.tree.source;
         anyhow::ensure!(
-            !self.moves.iter().any(|it| it.target == target),
+            there.routes.iter().all(is_same),
             "{} would be replaced twice: two mounts of this home lead to it",
             target.display()
         );
-        let staging = Staging::create(&target)?;
-        self.moves.push(Move { route, target, staging });
+        there.routes.push(route);
         Ok(())
+    }
+
+    fn routes(&self) -> impl Iterator<Item = &Route> {
+        self.moves.iter().flat_map(|it| &it.routes)
     }
 
     /// Refuses before a byte is extracted where old and new content do not fit beside each other.
@@ -124,7 +143,7 @@ impl Moves {
             let bytes = content_bytes.get(&item.to_string()).copied().unwrap_or(0);
             // The mounts of one item nearly always lie on one file system; the first stands for
             // all.
-            let Some(first) = self.moves.iter().find(|it| it.route.item == *item) else { continue };
+            let Some(first) = self.moves.iter().find(|it| it.reads(item)) else { continue };
             let folder = first.staging.folder();
             let device = fs::metadata(folder)
                 .with_context(|| format!("reading {}", folder.display()))?
@@ -151,7 +170,7 @@ impl Moves {
         self.moves = filled;
         // All that is left is known to the caller by now, also when something here fails.
         empty.into_iter().try_for_each(|it: Move| it.staging.discard())?;
-        self.moves.iter().try_for_each(|it| it.staging.sync())
+        self.moves.iter().try_for_each(|it| it.dress().and_then(|()| it.staging.sync()))
     }
 
     /// Puts everything in its place. What lies in `stays`, the routes' own exceptions and what the
@@ -218,23 +237,71 @@ impl Swapped {
 }
 
 impl Move {
-    fn target(&self) -> Target {
-        Target { prefix: self.route.tree.prefix.clone(), staging: self.staging.folder().to_owned() }
+    /// Whether anything of an item's part goes there.
+    fn reads(&self, item: &Item) -> bool {
+        self.routes.iter().any(|it| it.from == *item)
+    }
+
+    fn targets(&self, item: &Item) -> impl Iterator<Item = Target> {
+        self.routes.iter().filter(|it| it.from == *item).map(|route| Target {
+            prefix: route.tree.prefix.clone(),
+            staging: self.staging.folder().to_owned(),
+            below: route.below.clone(),
+            owner: route.owner,
+            passed_over: route.passed_over.clone(),
+        })
+    }
+
+    /// Gives the folders around what is replaced deeper in the mount the attributes that they have
+    /// there; they were made only to hold it.
+    fn dress(&self) -> anyhow::Result<()> {
+        let replaced = |it: &Path| self.routes.iter().any(|route| it.starts_with(&route.below));
+        for route in &self.routes {
+            for around in route.below.ancestors().skip(1).filter(|it| !replaced(it)) {
+                let made = self.staging.root().join(around);
+                let there = self.target.join(around);
+                let like = if is_folder(&there) { &there } else { &self.target };
+                if is_folder(&made) {
+                    stamp(&made, &metadata(like)?)?;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Everything below the mount that the restore leaves as it is.
     fn kept(&self, stays: &[PathBuf]) -> anyhow::Result<HashSet<PathBuf>> {
-        let mut keep: HashSet<PathBuf> = self.route.keep.iter().cloned().collect();
+        let mut keep: HashSet<PathBuf> =
+            self.routes.iter().flat_map(|it| &it.keep).cloned().collect();
+        self.beside(Path::new(""), &mut keep)?;
         // They may have been named through a link.
         let real = |it: &PathBuf| fs::canonicalize(it).unwrap_or_else(|_| it.clone());
         let below = |it: PathBuf| it.strip_prefix(&self.target).ok().map(Path::to_owned);
         keep.extend(stays.iter().map(real).filter_map(below));
         keep.retain(|it| !it.as_os_str().is_empty());
-        if !self.route.keep_globs.is_empty() {
-            let globs = Exclude::new(&self.route.keep_globs)?;
-            self.matching(Path::new(""), &globs, &mut keep)?;
+        // Those of one mount all have the same.
+        let Some(globs) = self.routes.first().map(|it| &it.keep_globs) else { return Ok(keep) };
+        if !globs.is_empty() {
+            self.matching(Path::new(""), &Exclude::new(globs)?, &mut keep)?;
         }
         Ok(keep)
+    }
+
+    /// Adds what lies beside the paths that are replaced, where they are not all of the mount.
+    fn beside(&self, below: &Path, keep: &mut HashSet<PathBuf>) -> anyhow::Result<()> {
+        let folder = self.target.join(below);
+        if self.routes.iter().any(|it| below.starts_with(&it.below)) || !is_folder(&folder) {
+            return Ok(());
+        }
+        for name in names(&folder)? {
+            let path = below.join(name);
+            if self.routes.iter().any(|it| it.below.starts_with(&path)) {
+                self.beside(&path, keep)?;
+            } else {
+                keep.insert(path);
+            }
+        }
+        Ok(())
     }
 
     /// Adds what the globs match below the mount; what lies inside a match goes with it.
@@ -252,7 +319,8 @@ impl Move {
         for entry in fs::read_dir(&folder).with_context(reading)? {
             let entry = entry.with_context(reading)?;
             let path = below.join(entry.file_name());
-            if globs.matches(&self.route.tree.destination, &path) {
+            let destination = self.routes.first().map(|it| it.tree.destination.as_path());
+            if destination.is_some_and(|it| globs.matches(it, &path)) {
                 keep.insert(path);
             } else if entry.file_type().with_context(reading)?.is_dir() {
                 self.matching(&path, globs, keep)?;

@@ -55,9 +55,14 @@ impl Staging {
         &self.folder
     }
 
+    /// What becomes the target's root.
+    pub fn root(&self) -> PathBuf {
+        self.folder.join(ROOT)
+    }
+
     /// Whether anything was extracted into it.
     pub fn is_filled(&self) -> bool {
-        self.folder.join(ROOT).symlink_metadata().is_ok()
+        self.root().symlink_metadata().is_ok()
     }
 
     /// Brings all that was extracted to the disk.
