@@ -25,6 +25,7 @@ pub mod journal;
 pub mod keyfile;
 pub mod kit;
 pub mod lock;
+pub mod mapfile;
 pub mod memory;
 pub mod model;
 pub mod monitor;

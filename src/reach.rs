@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::Read;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -42,6 +42,14 @@ impl Reach {
                     false => it.destination.join(rest),
                 }),
         }
+    }
+}
+
+impl Reach {
+    /// User and group of a path of the engine's host; nothing where it is out of reach.
+    pub fn owner(&self, source: &Path) -> Option<(u32, u32)> {
+        let status = fs::metadata(self.local(source)?).ok()?;
+        Some((status.uid(), status.gid()))
     }
 }
 

@@ -107,7 +107,7 @@ impl Throwaway {
         // Who sees into it is up to what lies in it; nobody else gets there.
         let made = DirBuilder::new().mode(0o700).create(&staging);
         made.with_context(|| format!("making {}", staging.display()))?;
-        Ok(Target { share: Share::all(&tree.prefix), staging })
+        Ok(Target { share: Share::all(&tree.prefix), staging, ..Target::default() })
     }
 
     /// What is mounted into a copy. Where the backup has nothing there, an empty volume is.

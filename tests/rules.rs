@@ -17,6 +17,8 @@ mod hooks;
 mod orders;
 #[path = "rules/stops.rs"]
 mod stops;
+#[path = "rules/twins.rs"]
+mod twins;
 #[path = "rules/warnings.rs"]
 mod warnings;
 

@@ -40,6 +40,8 @@ mod layout;
 mod mending;
 #[path = "small/mounts.rs"]
 mod mounts;
+#[path = "small/moving.rs"]
+mod moving;
 #[path = "small/nasty.rs"]
 mod nasty;
 #[path = "small/own_files.rs"]

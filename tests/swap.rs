@@ -188,10 +188,14 @@ fn route(source: &Path, prefix: &str) -> Route {
             container: "ha".to_owned(),
             volume: None,
         },
+        from: Item::HomeAssistant,
+        below: PathBuf::new(),
         keep: Vec::new(),
         keep_globs: Vec::new(),
         only: Vec::new(),
         never: Vec::new(),
+        owner: None,
+        passed_over: Vec::new(),
     }
 }
 

@@ -3,8 +3,7 @@
 use std::{fmt, fs};
 
 use hearthkeep::archive::{
-    self, Archive, Checks, Entry, Kind, OpenError, ROOT, Share, Target, Verdict, cat, entries,
-    verify,
+    self, Archive, Checks, Entry, Kind, OpenError, ROOT, Target, Verdict, cat, entries, verify,
 };
 use hearthkeep::model::Item;
 use hearthkeep::monitor::Quiet;
@@ -102,7 +101,7 @@ fn extracted(archive: &Archive, cage: &Cage) {
     let item = Item::HomeAssistant;
     let member = archive.member_of(&item).expect("it was put there").clone();
     let staging = cage.staging();
-    let target = Target { share: Share::default(), staging: staging.clone() };
+    let target = Target { staging: staging.clone(), ..Default::default() };
     let done = archive::extract(archive, &member, &[target], &cancel, &Quiet);
     if done.is_ok() {
         let all = entries(archive, &item, false, &cancel, &Quiet).unwrap_or_default();

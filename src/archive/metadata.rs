@@ -6,7 +6,7 @@ use serde_json::Value;
 use sha1::{Digest, Sha1};
 
 use super::lenient;
-use crate::model::{Contents, Item, Manifest, Part, PartKind, PartRecord, Tree, TreeRecord};
+use crate::model::{Contents, Found, Item, Manifest, Part, PartKind, PartRecord, Tree, TreeRecord};
 
 /// Keys that are read; what else a file has is passed over. Those of [`Metadata`].
 const KEYS: [&str; 14] = [
@@ -184,6 +184,7 @@ impl Metadata {
             exclude_database: record.is_some_and(|it| it.exclude_database),
             of_supervisor: self.supervisor_version.is_some(),
             manifest: self.hearthkeep.clone(),
+            found: Found::default(),
         }
     }
 

@@ -16,6 +16,7 @@ mod files;
 #[cfg(test)]
 mod flips;
 mod guard;
+mod holds;
 #[cfg(feature = "isal")]
 mod igzip;
 mod index;
@@ -40,6 +41,7 @@ pub use deflate::Level;
 pub use diff::{Changed, Difference, Listing, PartDifference, Versions};
 pub use extract::{Extracted, ROOT, Target, extract};
 pub use files::{NoSuchFile, Place, cat, entries, take_out};
+pub use holds::{holds, option};
 pub use index::{Entry, Hash, Kind, Name};
 pub use inner::Again;
 pub use metadata::{AddonRecord, HomeAssistantRecord, Metadata, slug};

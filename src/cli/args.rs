@@ -245,6 +245,9 @@ pub(super) struct Restore {
     /// Only these: homeassistant, share, ssl, media, addons/local, or a companion
     #[arg(long, value_name = "ITEM", num_args = 1..)]
     pub(super) only: Vec<String>,
+    /// A file that says which add-on of the Supervisor a container is, and where its content goes
+    #[arg(long, value_name = "FILE")]
+    pub(super) map: Option<PathBuf>,
     /// Of Home Assistant only its database; without --only nothing else either
     #[arg(long, conflicts_with = "no_database")]
     pub(super) database_only: bool,

@@ -6,6 +6,7 @@ use super::password::NoPassword;
 use crate::archive::OpenError;
 use crate::catalog::NoSuchBackup;
 use crate::lock::Busy;
+use crate::mapfile::BadMap;
 use crate::plan::Refused;
 use crate::restore::RolledBack;
 use crate::signals::Cancelled;
@@ -43,7 +44,7 @@ impl Exit {
     pub fn of(err: &anyhow::Error) -> Exit {
         if let Some(refused) = err.downcast_ref::<Refused>() {
             return match refused {
-                Refused::BadLabel { .. } => Exit::Configuration,
+                Refused::BadLabel { .. } | Refused::UnknownMapped { .. } => Exit::Configuration,
                 Refused::NoHome { .. } | Refused::Nothing(_) | Refused::Silent { .. } => {
                     Exit::Failed
                 }
@@ -69,6 +70,7 @@ impl Exit {
             _ if err.is::<Busy>() => Exit::Busy,
             _ if err.is::<NoPassword>() => Exit::WrongPassword,
             _ if err.is::<RolledBack>() => Exit::RolledBack,
+            _ if err.is::<BadMap>() => Exit::Configuration,
             _ if err.is::<Mistake>() => Exit::Usage,
             _ => Exit::Failed,
         }

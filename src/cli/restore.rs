@@ -8,11 +8,17 @@ use super::args::Restore;
 use super::exit::Mistake;
 use super::render::{exit, size, table};
 use super::{Exit, Face};
-use crate::plan::{Database, RestoreRequest};
+use crate::island::island;
+use crate::mapfile;
+use crate::plan::{Database, Map, RestoreRequest};
 use crate::restore::{self, Move, Order, Preview, Report, Trial};
 use crate::signals;
 
 pub(super) async fn run(face: &Face, args: Restore) -> anyhow::Result<Exit> {
+    let map = match args.map {
+        Some(file) => island("reading the map", move || Ok(mapfile::read(&file)?)).await?,
+        None => Map::default(),
+    };
     let archive = face.unlocked(&args.backup).await?;
     let order = Order {
         pick: face.pick(),
@@ -24,6 +30,7 @@ pub(super) async fn run(face: &Face, args: Restore) -> anyhow::Result<Exit> {
                 _ => Database::Included,
             },
             allow_newer: args.allow_newer,
+            map,
         },
         trial: Trial {
             patience: Duration::from_secs(args.patience),
@@ -96,7 +103,9 @@ fn text(preview: &Preview) -> String {
 }
 
 fn row(it: &Move) -> Vec<String> {
-    let place = format!("{}:{}", it.container, it.path.display());
+    // Pushing an empty path would add a slash.
+    let path: PathBuf = it.path.join(&it.below).components().collect();
+    let place = format!("{}:{}", it.container, path.display());
     let list = |paths: &[PathBuf]| {
         paths.iter().map(|it| it.display().to_string()).collect::<Vec<_>>().join(", ")
     };
@@ -104,11 +113,15 @@ fn row(it: &Move) -> Vec<String> {
         [] => format!("replaces {place}"),
         only => format!("replaces {} in {place}", list(only)),
     };
-    let keep = match it.keep.as_slice() {
-        keep if keep.is_empty() || !it.only.is_empty() => String::new(),
-        keep => format!("keeps {}", list(keep)),
-    };
-    vec![format!("  {}", it.item), what, keep]
+    let mut how = Vec::new();
+    if it.from != it.item {
+        how.push(format!("by {}/{}", it.from, it.prefix));
+    }
+    how.extend(it.owner.as_ref().map(|it| format!("owner {it}")));
+    if !it.keep.is_empty() && it.only.is_empty() {
+        how.push(format!("keeps {}", list(&it.keep)));
+    }
+    vec![format!("  {}", it.item), what, how.join("; ")]
 }
 
 fn done(report: &Report) -> String {

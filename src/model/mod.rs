@@ -11,7 +11,7 @@ mod replica;
 mod who;
 
 pub use container::{Container, Health, Mount, MountKind, State};
-pub use contents::Contents;
+pub use contents::{Asks, Contents, Found, InPart};
 pub use item::{FOLDERS, Item};
 pub use manifest::{Manifest, PartRecord, TreeRecord};
 pub use part::{Part, PartKind, Tree, member_name};

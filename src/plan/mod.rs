@@ -8,6 +8,7 @@ mod hold;
 mod home;
 mod hooks;
 mod labels;
+mod map;
 mod mounts;
 mod order;
 mod parts;
@@ -24,9 +25,10 @@ pub use databases::{Served, as_after_a_power_cut, consistency};
 pub use hold::{Hold, How, Need};
 pub use home::{Home, Pick, find};
 pub use hooks::{Hook, Hooks, OnError};
+pub use map::{Map, MapOwner, MapPath, MapPlace, Mapped};
 pub use order::start_order;
 pub use refused::Refused;
-pub use restore::{Database, PENDING_RESTORE, RestorePlan, RestoreRequest, Route, restore};
+pub use restore::{Database, PENDING_RESTORE, RestorePlan, RestoreRequest, Route, asks, restore};
 
 use crate::model::Container;
 

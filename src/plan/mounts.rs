@@ -106,8 +106,11 @@ pub(super) fn place(destination: &Path) -> (Place, String) {
 
 /// The prefix of a companion's mount: the add-on's own place where the table knows one.
 pub(super) fn companion_prefix(known: Option<&Known>, destination: &Path) -> String {
-    let mapped = known.into_iter().flat_map(|it| it.mounts).find_map(|(path, prefix)| {
-        destination.strip_prefix(path).ok().map(|rest| join(prefix, rest))
+    let mapped = known.and_then(|known| {
+        known.mounts.iter().find_map(|(path, _)| {
+            let rest = destination.strip_prefix(path).ok()?;
+            Some(join(known.written(path)?, rest))
+        })
     });
     mapped.unwrap_or_else(|| join(UNMAPPED, relative(destination)))
 }
@@ -116,7 +119,7 @@ fn relative(path: &Path) -> &Path {
     path.strip_prefix("/").unwrap_or(path)
 }
 
-fn join(prefix: &str, rest: &Path) -> String {
+pub(super) fn join(prefix: &str, rest: &Path) -> String {
     let rest = rest.to_string_lossy();
     match (prefix.is_empty(), rest.is_empty()) {
         (_, true) => prefix.to_owned(),

@@ -56,6 +56,14 @@ pub enum Refused {
         /// What it may be.
         wanted: String,
     },
+    /// A map names a container that has no place in this home.
+    #[error("the map names {container:?}, which is no companion with a mount; there are: {found}")]
+    UnknownMapped {
+        /// As the map names it.
+        container: String,
+        /// The containers that there are.
+        found: String,
+    },
     /// A name that Home Assistant would not accept.
     #[error("backup name {name:?}: {problem}")]
     BadName {

@@ -1,5 +1,6 @@
 //! The story of a restore, top to bottom.
 
+mod find_out;
 mod outlook;
 mod preview;
 mod proof;

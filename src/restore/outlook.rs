@@ -5,9 +5,11 @@ use std::path::PathBuf;
 use tokio_util::sync::CancellationToken;
 
 use super::Order;
+use super::find_out::find_out;
 use crate::archive::{self, Archive, Checks};
 use crate::hands::Hands;
 use crate::island::island;
+use crate::model::Asks;
 use crate::plan::{self, RestorePlan};
 use crate::reach::Reach;
 use crate::survey;
@@ -62,7 +64,8 @@ impl Outlook {
     }
 }
 
-/// Plans, and looks at the targets. The file is not read for it.
+/// Plans, and looks at the targets. Of the file only what the plan of a backup of another writer asks
+/// for is read.
 pub async fn look(
     hands: &Hands,
     archive: &Archive,
@@ -72,7 +75,11 @@ pub async fn look(
     let survey = survey::look(&hands.engine).await?;
     let (facts, reach) = (survey.facts, survey.reach);
     let home = plan::find(&facts, &order.pick)?;
-    let contents = archive.metadata.contents();
+    let mut contents = archive.metadata.contents();
+    let asks = plan::asks(&facts, &home, &contents, &order.request)?;
+    if asks != Asks::default() {
+        contents.found = find_out(hands, archive, asks, &reach, cancel).await?;
+    }
     let mut plan = plan::restore(&facts, home, &contents, &order.request)?;
     let mut stays = vec![archive.path.clone()];
     stays.extend(hands.store_of(&plan.home, &reach));

@@ -50,18 +50,24 @@ pub struct Versions {
 pub struct Move {
     /// The item.
     pub item: String,
+    /// The item in whose part it lies; nearly always the same.
+    pub from: String,
     /// The container that gets it.
     pub container: String,
     /// Where that container sees it.
     pub path: PathBuf,
     /// The folder or file on the host that is replaced.
     pub target: PathBuf,
+    /// The path below it that is replaced; empty for all of it.
+    pub below: PathBuf,
     /// The member of the file that it comes from.
     pub part: Option<String>,
     /// Where it lies in that part; empty for its root.
     pub prefix: String,
     /// Where it is not empty, only these below the target are replaced.
     pub only: Vec<PathBuf>,
+    /// User and group that everything gets, `1883:1883`; none where it keeps those of the backup.
+    pub owner: Option<String>,
     /// What stays below the target.
     pub keep: Vec<PathBuf>,
     /// Globs of what stays too.
@@ -96,12 +102,15 @@ impl Move {
         let tree = &route.tree;
         Move {
             item: route.item.to_string(),
+            from: route.from.to_string(),
             container: tree.container.clone(),
             path: tree.destination.clone(),
             target: tree.source.clone(),
-            part: archive.member_of(&route.item).map(|it| it.name.clone()),
+            below: route.below.clone(),
+            part: archive.member_of(&route.from).map(|it| it.name.clone()),
             prefix: tree.prefix.clone(),
             only: route.only.clone(),
+            owner: route.owner.map(|(uid, gid)| format!("{uid}:{gid}")),
             keep: route.keep.clone(),
             keep_globs: route.keep_globs.clone(),
         }

@@ -22,7 +22,7 @@ pub(super) async fn extract(
 ) -> anyhow::Result<(Moves, Vec<String>)> {
     let (monitor, cancel) = (hands.monitor.clone(), cancel.clone());
     let (routes, reach, journal) = (plan.routes.clone(), reach.clone(), journal.clone());
-    monitor.step("extracting", archive.size_of(&plan.items()));
+    monitor.step("extracting", archive.size_of(&plan.sources()));
     island("extracting", move || {
         let (moves, warnings) =
             Moves::extract(&archive, routes, &reach, &journal, &cancel, &*monitor)?;

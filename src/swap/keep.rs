@@ -12,14 +12,15 @@ use crate::fsx::has_changed;
 use crate::plan::Route;
 use crate::reach;
 
-/// Everything below a target that the restore leaves as it is, relative to the target. `stays` are
-/// paths anywhere.
+/// Everything below a target that the restore leaves as it is, relative to the target. `routes` are
+/// all that lead there, `stays` are paths anywhere.
 pub(super) fn kept(
-    route: &Route,
+    routes: &[Route],
     target: &Path,
     stays: &[PathBuf],
 ) -> anyhow::Result<HashSet<PathBuf>> {
-    let mut keep: HashSet<PathBuf> = route.keep.iter().cloned().collect();
+    let mut keep: HashSet<PathBuf> = routes.iter().flat_map(|it| &it.keep).cloned().collect();
+    beside(routes, target, Path::new(""), &mut keep)?;
     // They may have been named through a link.
     let real = |it: &PathBuf| fs::canonicalize(it).unwrap_or_else(|_| it.clone());
     let below = |it: PathBuf| it.strip_prefix(target).ok().map(Path::to_owned);
@@ -29,6 +30,8 @@ pub(super) fn kept(
     keep.extend(reach::mounted_below(target)?);
     keep.retain(|it| !it.as_os_str().is_empty());
     if is_folder(target) {
+        // Those of one mount have the same.
+        let Some(route) = routes.first() else { return Ok(keep) };
         if !route.only.is_empty() {
             let names = names(target)?.into_iter().map(PathBuf::from);
             keep.extend(names.filter(|it| !route.only.contains(it)));
@@ -40,6 +43,28 @@ pub(super) fn kept(
         }
     }
     Ok(keep)
+}
+
+/// Adds what lies beside the paths that are replaced, where they are not all of the mount.
+fn beside(
+    routes: &[Route],
+    target: &Path,
+    below: &Path,
+    keep: &mut HashSet<PathBuf>,
+) -> anyhow::Result<()> {
+    let folder = target.join(below);
+    if routes.iter().any(|it| below.starts_with(&it.below)) || !is_folder(&folder) {
+        return Ok(());
+    }
+    for name in names(&folder)? {
+        let path = below.join(name);
+        if routes.iter().any(|it| it.below.starts_with(&path)) {
+            beside(routes, target, &path, keep)?;
+        } else {
+            keep.insert(path);
+        }
+    }
+    Ok(())
 }
 
 struct Matching<'a> {

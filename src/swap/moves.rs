@@ -10,7 +10,7 @@ use super::exchange::is_folder;
 use super::keep::kept;
 use super::staging::{self, Staging};
 use super::targets;
-use crate::archive::{self, Archive, ROOT, Target};
+use crate::archive::{self, Archive, Target};
 use crate::journal::{Event, Journal, SwapMount};
 use crate::model::Item;
 use crate::monitor::Monitor;
@@ -25,10 +25,11 @@ pub struct Moves {
     journal: Journal,
 }
 
-/// A tree of the backup on its way to its mount.
+/// What is on its way to one mount.
 #[derive(Debug, Clone)]
 struct Move {
-    route: Route,
+    /// Several where an add-on kept in several places what a container has in one mount.
+    routes: Vec<Route>,
     /// The mount, as this process reaches it.
     target: PathBuf,
     staging: Staging,
@@ -64,8 +65,13 @@ impl Moves {
         cancel: &CancellationToken,
         monitor: &dyn Monitor,
     ) -> anyhow::Result<Vec<String>> {
-        let mut items: Vec<Item> = routes.iter().map(|it| it.item.clone()).collect();
-        items.dedup();
+        // A part is read once, for all that is taken out of it.
+        let mut items: Vec<Item> = Vec::new();
+        for route in &routes {
+            if !items.contains(&route.from) {
+                items.push(route.from.clone());
+            }
+        }
         for route in routes {
             self.stage(route, reach)?;
         }
@@ -78,11 +84,14 @@ impl Moves {
             let member = archive
                 .member_of(&item)
                 .ok_or_else(|| archive.damaged(format!("{item} is missing")))?;
-            let targets: Vec<Target> =
-                self.moves.iter().filter(|it| it.route.item == item).map(Move::target).collect();
+            let targets: Vec<Target> = self.moves.iter().flat_map(|it| it.targets(&item)).collect();
             let extracted = archive::extract(archive, member, &targets, cancel, monitor)?;
             warnings.extend(extracted.warnings);
-            let mut of_item = self.moves.iter().filter(|it| it.route.item == item);
+            // What is not asked for is not missed.
+            if self.moves.iter().flat_map(|it| &it.routes).any(|it| it.item == item) {
+                warnings.extend(extracted.unplaced);
+            }
+            let mut of_item = self.moves.iter().filter(|it| it.reads(&item));
             // Old snapshots lay their files out otherwise; saying that they are restored would be
             // a lie.
             anyhow::ensure!(
@@ -97,10 +106,14 @@ impl Moves {
 
     fn stage(&mut self, route: Route, reach: &Reach) -> anyhow::Result<()> {
         let target = targets::find(&route, reach).map_err(anyhow::Error::msg)?;
-        let is_twice = self.moves.iter().any(|it| it.target == target);
-        anyhow::ensure!(!is_twice, targets::twice(&target));
-        let staging = Staging::beside(&target)?;
-        self.moves.push(Move { route, target, staging });
+        let Some(there) = self.moves.iter_mut().find(|it| it.target == target) else {
+            let staging = Staging::beside(&target)?;
+            self.moves.push(Move { routes: vec![route], target, staging });
+            return Ok(());
+        };
+        let is_one = there.routes.iter().all(|it| targets::are_one(it, &route));
+        anyhow::ensure!(is_one, targets::twice(&target));
+        there.routes.push(route);
         Ok(())
     }
 
@@ -111,7 +124,7 @@ impl Moves {
         self.moves = filled;
         // All that is left is known to the caller by now, also when something here fails.
         empty.iter().try_for_each(|it: &Move| staging::discard(it.staging.folder()).map(drop))?;
-        self.moves.iter().try_for_each(Move::check)?;
+        self.moves.iter().try_for_each(|it| it.check().and_then(|()| it.dress()))?;
         self.moves.iter().try_for_each(|it| staging::sync(it.staging.folder()))
     }
 
@@ -120,7 +133,7 @@ impl Moves {
     pub fn mounts(&self, stays: &[PathBuf]) -> anyhow::Result<Vec<SwapMount>> {
         let mount = |it: &Move| {
             it.stay_as_it_is()?;
-            it.staging.mount(&kept(&it.route, &it.target, stays)?)
+            it.staging.mount(&kept(&it.routes, &it.target, stays)?)
         };
         self.moves.iter().map(mount).collect()
     }
@@ -149,23 +162,50 @@ pub fn configuration(target: &Path) -> Option<String> {
 }
 
 impl Move {
-    fn target(&self) -> Target {
-        let share = targets::share(&self.route);
-        Target { share, staging: self.staging.folder().to_owned() }
+    /// Whether anything of an item's part goes there.
+    fn reads(&self, item: &Item) -> bool {
+        self.routes.iter().any(|it| it.from == *item)
+    }
+
+    fn targets(&self, item: &Item) -> impl Iterator<Item = Target> {
+        self.routes.iter().filter(|it| it.from == *item).map(|route| Target {
+            share: targets::share(route),
+            staging: self.staging.folder().to_owned(),
+            below: route.below.clone(),
+            owner: route.owner,
+            passed_over: route.passed_over.clone(),
+        })
+    }
+
+    /// Gives the folders around what is replaced deeper in the mount the attributes that they have
+    /// there; they were made only to hold it.
+    fn dress(&self) -> anyhow::Result<()> {
+        let replaced = |it: &Path| self.routes.iter().any(|route| it.starts_with(&route.below));
+        for route in &self.routes {
+            for around in route.below.ancestors().skip(1).filter(|it| !replaced(it)) {
+                let made = self.staging.root().join(around);
+                let there = self.target.join(around);
+                let like = if is_folder(&there) { &there } else { &self.target };
+                if is_folder(&made) {
+                    stamp(&made, attributes(like)?)?;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Where only some of a folder is replaced, the folder itself stays as it is.
     fn stay_as_it_is(&self) -> anyhow::Result<()> {
-        if self.route.only.is_empty() {
+        if self.routes.iter().all(|it| it.only.is_empty()) {
             return Ok(());
         }
-        stamp(&self.staging.folder().join(ROOT), attributes(&self.target)?)
+        stamp(&self.staging.root(), attributes(&self.target)?)
     }
 
     /// Whether the new content can take the place of what is there.
     fn check(&self) -> anyhow::Result<()> {
         anyhow::ensure!(
-            is_folder(&self.staging.folder().join(ROOT)) == is_folder(&self.target),
+            is_folder(&self.staging.root()) == is_folder(&self.target),
             "{} is a folder on one side and a file on the other",
             self.target.display()
         );

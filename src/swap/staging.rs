@@ -78,9 +78,14 @@ impl Staging {
         &self.folder
     }
 
+    /// What becomes the target's root.
+    pub fn root(&self) -> PathBuf {
+        self.folder.join(ROOT)
+    }
+
     /// Whether anything was extracted into it.
     pub fn is_filled(&self) -> bool {
-        self.folder.join(ROOT).symlink_metadata().is_ok()
+        self.root().symlink_metadata().is_ok()
     }
 
     /// The exchange that it is ready for, with the target as it is now. `keep` are paths below the

@@ -28,8 +28,8 @@ pub struct Targets {
 /// A target that can be reached.
 #[derive(Debug, Clone)]
 struct Target {
-    /// The place of its route in the list.
-    route: usize,
+    /// The places of its routes in the list.
+    routes: Vec<usize>,
     path: PathBuf,
     /// Where its staging folder will be.
     around: PathBuf,
@@ -39,11 +39,19 @@ struct Target {
 
 /// What goes from a part to the mount of a route.
 pub(super) fn share(route: &Route) -> Share {
+    // What stays is named from the mount, not from the path below it that is replaced.
+    let without = route.keep.iter().chain(&route.never);
+    let without = without.filter_map(|it| it.strip_prefix(&route.below).ok());
     Share {
         prefix: route.tree.prefix.clone(),
         only: route.only.clone(),
-        without: route.keep.iter().chain(&route.never).cloned().collect(),
+        without: without.map(Path::to_owned).collect(),
     }
+}
+
+/// Whether two routes to one mount bring what belongs together there.
+pub(super) fn are_one(one: &Route, other: &Route) -> bool {
+    one.item == other.item && one.tree.source == other.tree.source && one.below != other.below
 }
 
 impl Targets {
@@ -58,21 +66,23 @@ impl Targets {
         stays: &[PathBuf],
         cancel: &CancellationToken,
     ) -> anyhow::Result<Targets> {
-        let (mut targets, mut problems) = (Vec::<Target>::new(), Vec::new());
-        for (n, route) in routes.iter_mut().enumerate() {
-            let path = match find(route, reach) {
-                Ok(path) => path,
-                Err(problem) => {
-                    problems.push(problem);
-                    continue;
-                }
-            };
-            if targets.iter().any(|it| it.path == path) {
-                problems.push(twice(&path));
-                continue;
+        let mut problems = Vec::new();
+        let mut groups: Vec<(PathBuf, Vec<usize>)> = Vec::new();
+        for (n, route) in routes.iter().enumerate() {
+            match find(route, reach) {
+                Err(problem) => problems.push(problem),
+                Ok(path) => match groups.iter_mut().find(|(it, _)| *it == path) {
+                    None => groups.push((path, vec![n])),
+                    Some((_, there)) if there.iter().all(|it| are_one(&routes[*it], route)) => {
+                        there.push(n);
+                    }
+                    Some(_) => problems.push(twice(&path)),
+                },
             }
-            let looked = look_at(n, path, route, stays, cancel)?;
-            match looked {
+        }
+        let mut targets = Vec::new();
+        for (path, group) in groups {
+            match look_at(group, path, &mut routes, stays, cancel)? {
                 Ok((target, found)) => {
                     problems.extend(found);
                     targets.push(target);
@@ -87,15 +97,14 @@ impl Targets {
     /// places that are mounted by the host.
     pub fn gauges(&self, archive: &Archive) -> Vec<Gauge> {
         let mut gauges = Vec::new();
-        for target in &self.targets {
-            let route = &self.routes[target.route];
-            let member = archive.member_of(&route.item).map(|it| it.name.clone());
+        for (target, route) in self.each() {
+            let member = archive.member_of(&route.from).map(|it| it.name.clone());
             let block_bytes = block_bytes(&target.around);
             let gauge =
                 |share| Gauge { member: member.clone().unwrap_or_default(), share, block_bytes };
             gauges.push(gauge(share(route)));
-            gauges.extend(target.mounted.iter().map(|it| {
-                let below = Path::new(&route.tree.prefix).join(it);
+            gauges.extend(target.mounted_in(route).map(|(_, below)| {
+                let below = Path::new(&route.tree.prefix).join(below);
                 gauge(Share::all(&below.to_string_lossy()))
             }));
         }
@@ -110,20 +119,20 @@ impl Targets {
     pub fn rooms(&mut self, extents: &[Extent]) -> anyhow::Result<Vec<Room>> {
         let mut rooms: Vec<(Option<u64>, Room)> = Vec::new();
         let mut extents = extents.iter();
-        for target in &self.targets {
-            let route = &self.routes[target.route];
+        let mut problems = Vec::new();
+        for (target, route) in self.each() {
             let Some(extent) = extents.next() else { break };
             if !route.only.is_empty() && extent.entries < 2 {
                 // The folder around them is counted.
-                self.problems.push(format!(
+                problems.push(format!(
                     "the backup holds nothing that could be restored of {}: its database may be elsewhere",
                     route.item
                 ));
             }
-            for (mounted, extent) in target.mounted.iter().zip(extents.by_ref()) {
+            for ((mounted, _), extent) in target.mounted_in(route).zip(extents.by_ref()) {
                 let is_more_than_a_folder = extent.entries > 1;
                 if is_more_than_a_folder && route.only.is_empty() {
-                    self.problems.push(in_the_way(&target.path.join(mounted), route));
+                    problems.push(in_the_way(&target.path.join(mounted), route));
                 }
             }
             let device = fs::metadata(&target.around).ok().map(|it| it.dev());
@@ -137,8 +146,25 @@ impl Targets {
             room.add(extent, &target.around);
         }
         let rooms: Vec<Room> = rooms.into_iter().map(|(_, room)| room).collect();
+        self.problems.extend(problems);
         self.problems.extend(rooms.iter().filter_map(Room::problem));
         Ok(rooms)
+    }
+
+    /// Each route with its target.
+    fn each(&self) -> impl Iterator<Item = (&Target, &Route)> {
+        let routes = |it: &Target| it.routes.iter().map(|n| &self.routes[*n]).collect::<Vec<_>>();
+        self.targets.iter().flat_map(move |it| routes(it).into_iter().map(move |route| (it, route)))
+    }
+}
+
+impl Target {
+    /// What the host has mounted in what a route replaces, and the path to it from there.
+    fn mounted_in(&self, route: &Route) -> impl Iterator<Item = (&PathBuf, PathBuf)> {
+        let below = route.below.clone();
+        self.mounted
+            .iter()
+            .filter_map(move |it| Some((it, it.strip_prefix(&below).ok()?.to_owned())))
     }
 }
 
@@ -176,20 +202,26 @@ fn in_the_way(mounted: &Path, route: &Route) -> String {
     )
 }
 
-/// Looks at one target; gives what is in the way beside it. Where it cannot even be looked at, why.
+/// Looks at one target of some routes; gives what is in the way beside it. Where it cannot even be
+/// looked at, why.
 fn look_at(
-    n: usize,
+    group: Vec<usize>,
     path: PathBuf,
-    route: &mut Route,
+    routes: &mut [Route],
     stays: &[PathBuf],
     cancel: &CancellationToken,
 ) -> anyhow::Result<Result<(Target, Vec<String>), String>> {
+    let here: Vec<Route> = group.iter().map(|n| routes[*n].clone()).collect();
     let looked = || {
         let staging = Staging::of(&path)?;
         let mut mounted = reach::mounted_below(&path)?;
         mounted.retain(|it| !it.as_os_str().is_empty());
-        mounted.retain(|it| !route.keep.iter().any(|keep| it.starts_with(keep)));
-        let keep = kept(route, &path, stays)?;
+        let stays_anyway = |it: &Path| {
+            let mut kept = here.iter().flat_map(|route| &route.keep);
+            kept.any(|keep| it.starts_with(keep))
+        };
+        mounted.retain(|it| !stays_anyway(it));
+        let keep = kept(&here, &path, stays)?;
         anyhow::Ok((staging, mounted, keep))
     };
     let (staging, mounted, keep) = match looked() {
@@ -199,13 +231,15 @@ fn look_at(
     let mut problems = obstacles(&path, staging.folder(), &keep, cancel)?;
     problems.extend(staging.check_left().err().map(|err| format!("{err:#}")));
     let pending = path.join(PENDING_RESTORE);
-    if !route.only.is_empty() && pending.symlink_metadata().is_ok() {
+    if here.iter().any(|it| !it.only.is_empty()) && pending.symlink_metadata().is_ok() {
         problems.push(format!(
             "{} makes Home Assistant restore another backup when it starts: let it start once before, or remove that file",
             pending.display()
         ));
     }
-    route.keep.extend(mounted.iter().cloned());
+    for n in &group {
+        routes[*n].keep.extend(mounted.iter().cloned());
+    }
     let around = staging.folder().parent().unwrap_or(&path).to_owned();
-    Ok(Ok((Target { route: n, path, around, mounted }, problems)))
+    Ok(Ok((Target { routes: group, path, around, mounted }, problems)))
 }

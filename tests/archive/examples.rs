@@ -107,8 +107,7 @@ fn each_is_opened_by_its_password_alone() {
         let verdict = archive::verify(&archive, Checks::default(), &cancel, &Quiet);
         assert!(matches!(verdict, Err(OpenError::Encrypted { .. })), "{name}: {verdict:?}");
         let member = archive.members.iter().find(|it| it.name == "homeassistant.tar.gz");
-        let target =
-            archive::Target { share: archive::Share::default(), staging: bench.path().to_owned() };
+        let target = archive::Target { staging: bench.path().to_owned(), ..Default::default() };
         let member = member.expect("it is in it");
         let done = archive::extract(&archive, member, &[target], &cancel, &Quiet);
         assert!(done.is_err_and(|it| format!("{it:#}").contains("encrypted")), "{name}");

@@ -1,6 +1,6 @@
 //! Which containers are a home, and what of them is backed up.
 
-use hearthkeep::model::{Container, Contents, Item, PartKind, State};
+use hearthkeep::model::{Container, Contents, Found, Item, PartKind, State};
 use hearthkeep::plan::{self, BackupRequest, Facts, Pick, Refused, RestoreRequest};
 
 use super::facts::{
@@ -228,11 +228,11 @@ fn what_the_table_leaves_out_stays_in_place_on_restore() {
     let recordings = "/media/frigate/**".to_owned();
     assert!(part.expect("a part").exclude_kept.contains(&recordings));
     // A file of the Supervisor says nothing of it.
-    let contents = Contents {
-        items: vec![Item::Companion("ccab4aaf_frigate".to_owned())],
-        ..Contents::default()
-    };
+    let item = Item::Companion("ccab4aaf_frigate".to_owned());
+    let places = [(item.clone(), "config".to_owned())].into();
+    let found = Found { places, ..Found::default() };
+    let contents = Contents { items: vec![item], found, ..Contents::default() };
     let plan = plan::restore(&facts, home, &contents, &RestoreRequest::default()).expect("a plan");
-    assert_eq!(plan.routes.len(), 2);
+    assert_eq!(plan.routes.len(), 1);
     assert!(plan.routes.iter().all(|it| it.keep_globs.contains(&recordings)));
 }

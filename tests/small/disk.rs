@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use hearthkeep::archive::Archive;
+use hearthkeep::journal::Journal;
 use hearthkeep::monitor::Quiet;
 use hearthkeep::plan::{self, Pick, RestoreRequest};
 use hearthkeep::reach::Reach;
@@ -96,7 +97,8 @@ fn a_disk_that_fills_up_meanwhile_stops_a_restore_before_anything_changes() {
     let contents = archive.metadata.contents();
     let plan = plan::restore(&facts, there, &contents, &RestoreRequest::default()).expect("a plan");
     let cancel = CancellationToken::new();
-    let extracted = Moves::extract(&archive, plan.routes, &Reach::Host, &cancel, &Quiet);
+    let journal = Journal::start(&home.bench.folder("journal"), &[]).expect("a journal");
+    let extracted = Moves::extract(&archive, plan.routes, &Reach::Host, &journal, &cancel, &Quiet);
     let error = format!("{:#}", extracted.expect_err("there is no room"));
     assert!(error.contains("No space left on device"), "{error}");
     assert!(error.contains("data/noise of homeassistant.tar.gz"), "{error}");

@@ -7,9 +7,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
-use hearthkeep::archive::{
-    self, Archive, Checks, Metadata, ROOT, Share, Target, Wrapping, Written,
-};
+use hearthkeep::archive::{self, Archive, Checks, Metadata, ROOT, Target, Wrapping, Written};
 use hearthkeep::capture::{Capture, Source, Staging};
 use hearthkeep::fsx::Draft;
 use hearthkeep::model::{Item, Part, PartKind, Tree};
@@ -151,7 +149,7 @@ impl Archived {
             archive::verify(&archive, Checks::default(), &cancel, &Quiet).expect("it can be read");
         assert_eq!(verdict.problems, []);
         let staging = self.folder("hearthkeep");
-        let target = Target { share: Share::default(), staging: staging.clone() };
+        let target = Target { staging: staging.clone(), ..Default::default() };
         let member = archive.member_of(&Item::Folder("share")).expect("it is in it");
         let done = archive::extract(&archive, member, &[target], &cancel, &Quiet);
         assert_eq!(done.expect("it can be extracted").warnings, [""; 0]);

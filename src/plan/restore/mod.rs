@@ -3,17 +3,20 @@
 mod own;
 mod routes;
 mod stops;
+mod twins;
 mod version;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 pub use self::own::{Database, PENDING_RESTORE};
 use self::routes::{routes_of, wanted};
 use self::stops::{rests, stopped_note, stops};
+use self::twins::{Twin, twins};
 use super::hold;
 use super::parts::plan_parts;
-use super::{Facts, Hold, Home, How, Refused};
-use crate::model::{Contents, Item, Part, State, Tree};
+use super::{Facts, Hold, Home, How, Map, Refused};
+use crate::model::{Asks, Contents, Item, Part, State, Tree};
 
 /// What a person asked for.
 #[derive(Debug, Clone, Default)]
@@ -24,6 +27,8 @@ pub struct RestoreRequest {
     pub database: Database,
     /// Whether a backup of a newer Home Assistant is restored all the same.
     pub allow_newer: bool,
+    /// What a person says of which add-on a container is; it counts for parts of other writers.
+    pub map: Map,
 }
 
 /// What a restore will do.
@@ -53,8 +58,13 @@ pub struct RestorePlan {
 pub struct Route {
     /// The item.
     pub item: Item,
+    /// The item in whose part it lies: nearly always the same, but an add-on may have kept its
+    /// data in Home Assistant's folder.
+    pub from: Item,
     /// The mount, with the prefix that its content has in the backup.
     pub tree: Tree,
+    /// The path below the mount that is replaced; empty for all of it.
+    pub below: PathBuf,
     /// Paths below the mount that stay as they are.
     pub keep: Vec<PathBuf>,
     /// Globs of what stays too, since the backup left it out on request.
@@ -63,6 +73,10 @@ pub struct Route {
     pub only: Vec<PathBuf>,
     /// Paths below the mount that never come out of a backup. What the mount has there goes.
     pub never: Vec<PathBuf>,
+    /// User and group that everything gets; none where it keeps those of the backup.
+    pub owner: Option<(u32, u32)>,
+    /// Paths in the part that nobody here can use.
+    pub passed_over: Vec<String>,
 }
 
 impl RestorePlan {
@@ -71,6 +85,12 @@ impl RestorePlan {
         let mut items: Vec<Item> = self.routes.iter().map(|it| it.item.clone()).collect();
         items.dedup();
         items
+    }
+
+    /// The items whose parts are read, each once.
+    pub fn sources(&self) -> Vec<Item> {
+        let sources: BTreeSet<&Item> = self.routes.iter().map(|it| &it.from).collect();
+        sources.into_iter().cloned().collect()
     }
 
     /// The containers that are started when everything is in place, in their order.
@@ -87,6 +107,24 @@ impl RestorePlan {
     }
 }
 
+/// What has to be found out before a plan can be made of `contents`; nothing for a backup of ours.
+pub fn asks(
+    facts: &Facts,
+    home: &Home,
+    contents: &Contents,
+    request: &RestoreRequest,
+) -> Result<Asks, Refused> {
+    let parts = plan_parts(facts, home)?;
+    let twins = twins(home, &parts, contents, request)?;
+    let wanted = wanted(contents, &parts, &twins, request)?;
+    let mut asks = Asks::default();
+    // What lies in Home Assistant's part but belongs elsewhere is told in any case.
+    let is_asked =
+        |it: &&Twin<'_>| wanted.contains(&it.item) || wanted.contains(&Item::HomeAssistant);
+    twins.iter().filter(is_asked).for_each(|it| it.ask(contents, &mut asks));
+    Ok(asks)
+}
+
 /// Makes the plan of a restore of `contents` into `home`. What speaks against it stands in
 /// [`RestorePlan::problems`].
 ///
@@ -99,7 +137,9 @@ pub fn restore(
     request: &RestoreRequest,
 ) -> Result<RestorePlan, Refused> {
     let parts = plan_parts(facts, &home)?;
-    let mut wanted = wanted(contents, &parts, request)?;
+    let mut twins = twins(&home, &parts, contents, request)?;
+    twins.retain(|it| contents.items.contains(&it.item) || it.is_there(contents));
+    let mut wanted = wanted(contents, &parts, &twins, request)?;
     request.database.check(&wanted)?;
     if request.database == Database::Only && request.only.is_empty() {
         wanted.retain(|it| *it == Item::HomeAssistant);
@@ -114,7 +154,7 @@ pub fn restore(
         problems: Vec::new(),
         to_do: Vec::new(),
     };
-    plan.route(&wanted, &parts, contents, request);
+    plan.route(&wanted, &parts, &twins, contents, request);
     let restores_home = wanted.contains(&Item::HomeAssistant);
     if restores_home {
         let verdict = version::compare(&plan.home, contents, request.allow_newer);
@@ -140,11 +180,21 @@ impl RestorePlan {
         &mut self,
         wanted: &[Item],
         parts: &[Part],
+        twins: &[Twin<'_>],
         contents: &Contents,
         request: &RestoreRequest,
     ) {
+        for twin in twins.iter().filter(|it| !wanted.contains(&it.item)) {
+            self.notes.extend(left_where_it_was(twin, wanted, contents));
+        }
         for item in wanted {
-            match parts.iter().find(|it| it.item == *item) {
+            if let Some((found, said)) = by_twins(item, twins, &self.home, parts, contents) {
+                self.routes.extend(found);
+                self.notes.extend(said);
+                continue;
+            }
+            let is_free = |it: &&Part| !twins.iter().any(|twin| twin.part == *it);
+            match parts.iter().filter(is_free).find(|it| it.item == *item) {
                 Some(part) => {
                     self.routes.extend(routes_of(part, parts, contents));
                     self.notes.extend(stopped_note(&self.home, part));
@@ -154,8 +204,10 @@ impl RestorePlan {
         }
         self.problems.extend(own::settle(&mut self.routes, contents, request.database));
         if self.routes.is_empty() && self.problems.is_empty() {
-            let problem = "the backup holds nothing that this home has: make the containers that shall get it";
-            self.problems.push(problem.to_owned());
+            // Of an add-on whose data was not found, that says more.
+            let why = self.notes.pop().filter(|_| !twins.is_empty());
+            let nothing = "the backup holds nothing that this home has: make the containers that shall get it";
+            self.problems.push(why.unwrap_or_else(|| nothing.to_owned()));
         }
     }
 
@@ -193,4 +245,36 @@ impl RestorePlan {
             Err(other) => Err(other),
         }
     }
+}
+
+/// The routes of an item of another writer, and what is to be said of them; none where it has no
+/// container here.
+fn by_twins(
+    item: &Item,
+    twins: &[Twin<'_>],
+    home: &Home,
+    parts: &[Part],
+    contents: &Contents,
+) -> Option<(Vec<Route>, Vec<String>)> {
+    let of_it: Vec<&Twin<'_>> = twins.iter().filter(|it| it.item == *item).collect();
+    let (mut routes, mut notes) = (Vec::new(), Vec::new());
+    for twin in &of_it {
+        let (found, said) = twin.routes(parts, contents);
+        if !found.is_empty() {
+            notes.extend(stopped_note(home, twin.part));
+        }
+        notes.extend(said);
+        routes.extend(found);
+    }
+    (!of_it.is_empty()).then_some((routes, notes))
+}
+
+/// A companion that is not asked for, but whose content lies in a part that is.
+fn left_where_it_was(twin: &Twin<'_>, wanted: &[Item], contents: &Contents) -> Option<String> {
+    let place = wanted.iter().find_map(|it| twin.elsewhere(it, contents))?;
+    Some(format!(
+        "{place} belongs to {}; it stays where it is in the backup unless {} is asked for too",
+        twin.container(),
+        twin.item
+    ))
 }
