@@ -279,3 +279,43 @@ fn another_file_system_inside_a_mount_is_left_alone() {
     assert_eq!(fs::read_to_string(folder.path().join("a")).expect("a file"), "old");
     assert_eq!(files(&nas.0).len(), 1);
 }
+
+#[test]
+fn what_a_file_system_covered_stays_although_that_is_away_on_the_way_back() {
+    let old = [("nas/readme", "covered"), ("a", "old")];
+    let Mount { folder, staging } = Mount::new(&old, &[("a", "new"), ("b", "new")]);
+    let nas = folder.path().join("nas");
+    let mounted = Mounted(nas.clone());
+    let mount = Command::new("mount").args(["-t", "tmpfs", "none"]).arg(&nas).output();
+    assert!(mount.expect("mount runs").status.success(), "these tests need root");
+    let mount = ready(&staging, &[]);
+    swap::forward(&mount).expect("an exchange");
+    drop(mounted);
+    swap::back(&mount).expect("the way back");
+    swap::discard(staging.folder()).expect("nothing is left in it");
+    let wanted = [("a", "old"), ("nas/", ""), ("nas/readme", "covered")];
+    let wanted = wanted.map(|(name, content)| (name.to_owned(), content.to_owned())).into();
+    assert_eq!(files(folder.path()), wanted);
+}
+
+#[test]
+fn what_cannot_be_moved_keeps_everything_where_it_is() {
+    for stuck in ["a", "b", "c"] {
+        let old = ["a", "b", "c"].map(|it| (it, "old"));
+        let Mount { folder, staging } = Mount::new(&old, &[("a", "new"), ("d", "new")]);
+        let before = files(folder.path());
+        let path = Mounted(folder.path().join(stuck));
+        let mount = Command::new("mount").arg("--bind").args([&path.0, &path.0]).output();
+        assert!(mount.expect("mount runs").status.success(), "these tests need root");
+        let mount = ready(&staging, &[]);
+        let said = format!("{:#}", swap::forward(&mount).expect_err("it is mounted"));
+        assert!(said.contains(&path.0.display().to_string()), "{said}");
+        swap::back(&mount).expect("the way back");
+        drop(path);
+        let mut is = files(folder.path());
+        is.retain(|name, _| !name.starts_with(".hearthkeep"));
+        let is_old = |(name, _): &(&String, &String)| !name.starts_with(".hearthkeep");
+        assert!(before.iter().filter(is_old).eq(is.iter()), "{is:?}");
+        swap::discard(staging.folder()).expect("nothing old is left in it");
+    }
+}

@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! forward:  stash(target → leaving)  leaving ⇒ old      place(new → target)
-//! back:     stash(target → failed)   old ⇒ leaving      place(leaving → target)  leaving ⇒ failed
+//! back:     sweep(target → failed)   old ⇒ leaving      place(leaving → target)  leaving ⇒ failed
 //! ```
 //!
 //! `⇒` is one rename of a whole folder, and it is the only memory of how far the exchange has come:
@@ -18,7 +18,7 @@
 //! The way back does not retrace the way there: the restored home has run meanwhile, and whatever
 //! it made or removed must not stay beside the old content.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -157,10 +157,11 @@ impl Exchange<'_> {
                 self.old.display(),
                 self.leaving.display()
             );
-            self.stays.stash(self.target, &self.grave()?)?;
+            self.sweep(&self.old)?;
             self.turn(&self.old, &self.leaving)?;
         }
-        self.evict()?;
+        // Whoever started the home between a crash and now has it make files.
+        self.sweep(&self.leaving)?;
         self.stays.place(&self.leaving, self.target)?;
         let before = self.mount.folders.iter();
         let before: Vec<_> =
@@ -181,26 +182,33 @@ impl Exchange<'_> {
         fsx::sync_folder(&self.mount.staging)
     }
 
-    /// Moves out of the target what was not there before: a home that somebody started between a
-    /// crash and the way back has made it, and a database's log, say, must not meet the old one.
-    fn evict(&self) -> anyhow::Result<()> {
+    /// Moves out of the target what came after the old content: what has a name that was not there,
+    /// or one that lies `aside`. A fresh database's log, say, must not meet the old database. What was
+    /// there and was never moved belongs there, even if it would not stay now: a disk that was mounted
+    /// below may be away.
+    fn sweep(&self, aside: &Path) -> anyhow::Result<()> {
         let grave = self.grave()?;
-        for folder in &self.mount.folders {
-            let path = join(self.target, &folder.below);
+        let folders: HashMap<&Path, &StayingFolder> =
+            self.mount.folders.iter().map(|it| (&*it.below, it)).collect();
+        for (below, folder) in &folders {
+            let path = join(self.target, below);
             if !is_folder(&path) {
                 continue;
             }
             let known: HashSet<&Path> = folder.names.iter().map(|it| &**it).collect();
             let device = device(&path)?;
             for name in names(&path)? {
-                let (entry, old) =
-                    (path.join(&name), self.leaving.join(&*folder.below).join(&name));
-                if self.stays.stays(&entry, device)? || self.stays.is_around(&entry) {
+                let (below, entry) = (below.join(&name), path.join(&name));
+                let belongs = known.contains(Path::new(&name)) && !is_there(&aside.join(&below));
+                if belongs || self.stays.stays(&entry, device)? {
                     continue;
                 }
-                if !known.contains(Path::new(&name)) || is_there(&old) {
-                    make_folder(&grave.join(&*folder.below))?;
-                    rename(&entry, &grave.join(&*folder.below).join(&name))?;
+                let to = grave.join(&below);
+                make_folder(to.parent().unwrap_or(&to))?;
+                match self.stays.is_around(&entry) {
+                    true if folders.contains_key(below.as_path()) => (),
+                    true => self.stays.stash(&entry, &to)?,
+                    false => rename(&entry, &to)?,
                 }
             }
         }
