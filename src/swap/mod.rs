@@ -13,7 +13,7 @@ mod staging;
 mod targets;
 
 pub use exchange::Exchange;
-pub use moves::{Moves, Swapped, configuration};
+pub use moves::{Moves, Swapped, text};
 pub use room::Room;
 pub use staging::Staging;
 pub use targets::Targets;
