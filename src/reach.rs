@@ -183,6 +183,7 @@ mod tests {
             image: String::new(),
             labels: [].into(),
             state: State::Running,
+            started: String::new(),
             health: Health::None,
             mounts: destinations.iter().map(|it| mount("/x", it)).collect(),
             host_network: false,

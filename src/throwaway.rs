@@ -128,10 +128,10 @@ impl Throwaway {
         (real.strip_prefix(&self.folder) == Ok(&place)).then_some(place)
     }
 
-    /// Home Assistant's `configuration.yaml`, where it can be read.
-    pub fn configuration(&self, config: &BootSource) -> Option<String> {
+    /// A file of text of Home Assistant's, where it can be read.
+    pub fn text(&self, config: &BootSource, name: &str) -> Option<String> {
         let folder = self.folder.join(self.place(config)?);
-        fs::read_to_string(folder.join("configuration.yaml")).ok()
+        fs::read_to_string(folder.join(name)).ok()
     }
 
     /// Whether Home Assistant has its database there.

@@ -72,9 +72,10 @@ impl Trial<'_> {
         let (throwaway, config) = (self.throwaway.clone(), self.config());
         let labelled = self.plan.port;
         let (port, aside, has_database) = island("reading the port", move || {
-            let configuration = throwaway.configuration(&config).unwrap_or_default();
+            let text = |name| throwaway.text(&config, name).unwrap_or_default();
             let aside = throwaway.put_aside(&config);
-            let port = labelled.unwrap_or_else(|| gate::port(&configuration));
+            let port = labelled
+                .unwrap_or_else(|| gate::port(&text(gate::CONFIGURATION), &text(gate::STORED)));
             Ok((port, aside, throwaway.has_database(&config)))
         })
         .await?;

@@ -37,6 +37,9 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 /// On top of a stop timeout: to kill what did not end, and to unmount on a slow disk.
 const STOP_MARGIN: Duration = Duration::from_mins(1);
 
+/// More of a log nobody reads, and a container may print without end.
+const LOG_BYTES: usize = 4 << 20;
+
 /// Bollard's own limit in seconds. It starts late and ends early, so ours count; it must be longer.
 const BOLLARD_PATIENCE: u64 = 24 * 60 * 60;
 
@@ -119,15 +122,20 @@ impl Docker {
         }
     }
 
-    /// The end of what a container printed since a time, in seconds since 1970.
-    async fn log(&self, container: &str, lines: usize, since: i32) -> Result<String, Error> {
+    /// The first [`LOG_BYTES`] of what the options choose, both streams.
+    async fn log(&self, container: &str, options: LogsOptionsBuilder) -> Result<String, Error> {
         is_reference(container)?;
-        let options = LogsOptionsBuilder::new().stdout(true).stderr(true).since(since);
-        let log = self.client.logs(container, Some(options.tail(&lines.to_string()).build()));
-        let call = log.try_fold(Vec::new(), async |mut bytes, piece| {
-            bytes.extend_from_slice(piece.as_ref());
+        let options = options.stdout(true).stderr(true).build();
+        let mut log = Box::pin(self.client.logs(container, Some(options)));
+        let call = async {
+            let mut bytes = Vec::new();
+            while bytes.len() < LOG_BYTES
+                && let Some(piece) = log.try_next().await?
+            {
+                bytes.extend_from_slice(piece.as_ref());
+            }
             Ok(bytes)
-        });
+        };
         match self.ask("reading the log of", container, PATIENCE, call).await {
             Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
             Err(refused @ Error::Refused { .. }) => {
@@ -239,22 +247,15 @@ impl Backend for Docker {
     }
 
     async fn log_tail(&self, container: &str, lines: usize) -> Result<String, Error> {
-        self.log(container, lines, 0).await
+        self.log(container, LogsOptionsBuilder::new().tail(&lines.to_string())).await
     }
 
-    async fn log_since_start(&self, container: &str, lines: usize) -> Result<String, Error> {
-        is_reference(container)?;
-        let call = self.client.inspect_container(container, None);
-        let inspected = self.ask("inspecting", container, PATIENCE, call).await;
-        let Ok(inspected) = inspected else {
-            self.inspect(container).await?;
-            return self.log_tail(container, lines).await;
-        };
-        let started = inspected.state.and_then(|it| it.started_at);
-        let started = started.and_then(|it| it.parse::<Timestamp>().ok());
+    async fn log_since_start(&self, container: &str) -> Result<String, Error> {
+        let started = self.inspect(container).await?.started.parse::<Timestamp>();
         // The engine takes whole seconds.
-        let since = started.and_then(|it| i32::try_from(it.as_second()).ok()).unwrap_or(0);
-        self.log(container, lines, since.max(0)).await
+        let since = started.map_or(0, |it| it.as_second().max(0));
+        let since = i32::try_from(since).unwrap_or(0);
+        self.log(container, LogsOptionsBuilder::new().since(since)).await
     }
 
     async fn exec(

@@ -119,9 +119,10 @@ impl Engine {
         self.backend.log_tail(container, lines).await
     }
 
-    /// The same of what it printed since it was last started, or a moment before.
-    pub async fn log_since_start(&self, container: &str, lines: usize) -> Result<String, Error> {
-        self.backend.log_since_start(container, lines).await
+    /// What a container printed since it was last started, or a moment before: the first 4 MiB, both
+    /// streams.
+    pub async fn log_since_start(&self, container: &str) -> Result<String, Error> {
+        self.backend.log_since_start(container).await
     }
 
     /// Runs a command inside a running container, and waits for its end. Of what it prints, on
@@ -197,7 +198,7 @@ trait Backend: Make + Send + Sync + std::fmt::Debug {
     async fn stop(&self, container: &str, timeout: Option<Duration>) -> Result<(), Error>;
     async fn start(&self, container: &str) -> Result<(), Error>;
     async fn log_tail(&self, container: &str, lines: usize) -> Result<String, Error>;
-    async fn log_since_start(&self, container: &str, lines: usize) -> Result<String, Error>;
+    async fn log_since_start(&self, container: &str) -> Result<String, Error>;
     async fn exec(
         &self,
         container: &str,

@@ -74,6 +74,9 @@ pub(super) struct World {
 pub(super) struct Simulated {
     pub(super) container: Container,
     log: String,
+    /// How much of the log is from before its last start.
+    old_log: usize,
+    n_starts: usize,
     /// With a piece of the commands that they are for.
     scripts: Vec<(String, Script)>,
 }
@@ -108,7 +111,7 @@ impl Simulator {
     /// Changes what a container is doing, as if somebody else had done it.
     pub fn set_state(&self, container: &str, state: State) {
         if let Some(it) = self.world().containers.iter_mut().find(|it| it.is(container)) {
-            it.container.state = state;
+            it.becomes(state);
         }
     }
 
@@ -119,10 +122,11 @@ impl Simulator {
         }
     }
 
-    /// What a container has printed.
+    /// What a container has printed since it last started.
     pub fn set_log(&self, container: &str, log: &str) {
         if let Some(it) = self.world().containers.iter_mut().find(|it| it.is(container)) {
-            log.clone_into(&mut it.log);
+            it.log.truncate(it.old_log);
+            it.log.push_str(log);
         }
     }
 
@@ -149,7 +153,7 @@ impl Simulator {
         let mut world = self.world();
         let subject = world.call(call, container)?;
         match to(subject.container.state) {
-            Ok(state) => subject.container.state = state,
+            Ok(state) => subject.becomes(state),
             Err(message) => return Err(refused(call, container, message)),
         }
         Ok(())
@@ -255,17 +259,28 @@ impl Fault {
 
 impl Simulated {
     pub(super) fn new(container: Container) -> Simulated {
-        Simulated { container, log: String::new(), scripts: Vec::new() }
+        Simulated { container, log: String::new(), old_log: 0, n_starts: 0, scripts: Vec::new() }
     }
 
     fn is(&self, reference: &str) -> bool {
         self.container.id == reference || self.container.name == reference
     }
 
+    fn becomes(&mut self, state: State) {
+        let had_ended = matches!(self.container.state, State::Stopped | State::Restarting);
+        if had_ended && state == State::Running {
+            self.n_starts += 1;
+            self.container.started = format!("start {}", self.n_starts);
+            self.old_log = self.log.len();
+        }
+        self.container.state = state;
+    }
+
     /// As the engine's list shows it.
     fn listed(&self) -> Container {
         Container {
             health: Health::None,
+            started: String::new(),
             addresses: Vec::new(),
             stop_timeout: None,
             auto_remove: false,
@@ -350,8 +365,10 @@ impl Backend for Simulator {
         Ok(all[all.len().saturating_sub(lines)..].concat())
     }
 
-    async fn log_since_start(&self, container: &str, lines: usize) -> Result<String, Error> {
-        self.log_tail(container, lines).await
+    async fn log_since_start(&self, container: &str) -> Result<String, Error> {
+        let mut world = self.world();
+        let subject = world.call("log_since_start", container)?;
+        Ok(subject.log[subject.old_log..].to_owned())
     }
 
     async fn exec(

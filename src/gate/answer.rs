@@ -10,9 +10,6 @@ use tokio::time::timeout;
 
 use crate::model::Container;
 
-/// Home Assistant's port where its configuration names none.
-const PORT: u16 = 8123;
-
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The first byte of a TLS record that is part of a handshake, or of one that is an alert (RFC 8446,
@@ -105,36 +102,9 @@ fn client_hello() -> Vec<u8> {
     [&[0x16, 0x03, 0x01][..], &counted(&handshake)].concat()
 }
 
-/// The port in Home Assistant's `configuration.yaml`: `server_port` in the section `http`. Only
-/// what stands there plainly is seen; an include or a secret leaves the usual port.
-pub fn port(configuration: &str) -> u16 {
-    let is_content = |line: &&str| !line.trim().is_empty() && !line.trim_start().starts_with('#');
-    configuration
-        .lines()
-        .filter(is_content)
-        .skip_while(|line| line.trim_end() != "http:")
-        .skip(1)
-        .take_while(|line| line.starts_with([' ', '\t']))
-        .find_map(|line| {
-            line.trim().strip_prefix("server_port:")?.split('#').next()?.trim().parse().ok()
-        })
-        .unwrap_or(PORT)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn reads_the_port_where_it_stands_plainly() {
-        let check = |text: &str, wanted: u16| assert_eq!(port(text), wanted, "{text}");
-        check("", 8123);
-        check("http:\n", 8123);
-        check("http:\n  # a comment\n  server_port: 80 # web\n", 80);
-        check("mqtt:\n  server_port: 1\nhttp:\n  use_x: y\n\n  server_port: 443\nx:\n", 443);
-        check("http:\nother:\n  server_port: 1\n", 8123);
-        check("http:\n  server_port: !secret port\n", 8123);
-    }
 
     #[test]
     fn a_server_in_trouble_does_not_count() {

@@ -3,14 +3,16 @@
 
 mod answer;
 mod log;
+mod port;
 
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-pub use self::answer::{answers, port};
-use crate::engine::Engine;
+pub use self::answer::answers;
+pub use self::port::{CONFIGURATION, STORED, port};
+use crate::engine::{self, Engine};
 use crate::model::{Container, Health, State};
 use crate::signals::Cancelled;
 
@@ -18,9 +20,6 @@ const PAUSE_BETWEEN_LOOKS: Duration = Duration::from_millis(250);
 
 /// A container that comes up never stays down this long, even if the engine restarts it.
 const DOWN_FOR_GOOD: Duration = Duration::from_secs(10);
-
-/// More lines than Home Assistant prints while it starts.
-const LOG_LINES: usize = 2000;
 
 /// What has to come true, and until when.
 #[derive(Debug, Clone)]
@@ -85,6 +84,8 @@ async fn wait(engine: &Engine, gate: &Gate) -> anyhow::Result<()> {
         if let Some((name, port)) = &gate.answering {
             while !answers(&engine.inspect(name).await?, *port).await {
                 if Instant::now() > deadline {
+                    // In its recovery mode it may answer on another port.
+                    started_well(engine, name).await?;
                     return Err(Silent { port: *port, patience: gate.patience.as_secs() }.into());
                 }
                 // It may have given up meanwhile.
@@ -95,15 +96,25 @@ async fn wait(engine: &Engine, gate: &Gate) -> anyhow::Result<()> {
         let fallen = fallen(engine, gate).await?;
         if let Some((name, _)) = &gate.answering {
             // Its recovery mode answers too, and has begun long before it does.
-            let log = engine.log_since_start(name, LOG_LINES).await?;
-            if let Some(why) = log::complaint(&log) {
-                return Err(down(name, why));
-            }
+            started_well(engine, name).await?;
         }
         let Some(runner) = fallen else { return Ok(()) };
         if Instant::now() >= deadline {
             return Err(down(&runner.name, "does not stay up"));
         }
+    }
+}
+
+/// Whether Home Assistant has nothing to complain of, as far as its log can be read.
+async fn started_well(engine: &Engine, name: &str) -> anyhow::Result<()> {
+    let log = match engine.log_since_start(name).await {
+        // There are logging drivers that keep nothing.
+        Err(engine::Error::Refused { .. }) => return Ok(()),
+        log => log?,
+    };
+    match log::complaint(&log) {
+        Some(why) => Err(down(name, why)),
+        None => Ok(()),
     }
 }
 
@@ -152,13 +163,18 @@ fn plight(container: &Container) -> &'static str {
     }
 }
 
-/// The first container that does not run at every look for a while.
+/// The first container that does not run at every look for a while, or has started anew meanwhile.
 async fn fallen<'a>(engine: &Engine, gate: &'a Gate) -> anyhow::Result<Option<&'a Runner>> {
+    let mut starts = Vec::new();
+    for runner in &gate.running {
+        starts.push(engine.inspect(&runner.name).await?.started);
+    }
     let until = Instant::now() + gate.settle;
     while !gate.running.is_empty() && Instant::now() < until {
         sleep(PAUSE_BETWEEN_LOOKS).await;
-        for runner in &gate.running {
-            if !is_up(&engine.inspect(&runner.name).await?, runner) {
+        for (runner, start) in gate.running.iter().zip(&starts) {
+            let container = engine.inspect(&runner.name).await?;
+            if !is_up(&container, runner) || container.started != *start {
                 return Ok(Some(runner));
             }
         }

@@ -22,6 +22,9 @@ pub struct Container {
     pub labels: BTreeMap<String, String>,
     /// What it is doing now.
     pub state: State,
+    /// When it last started, in the engine's own words; empty where it never did, or where the engine
+    /// does not say. It changes with every start.
+    pub started: String,
     /// What its own health check says.
     pub health: Health,
     /// Everything mounted into it, sorted by destination.

@@ -48,8 +48,9 @@ async fn port(plan: &RestorePlan, reach: &Reach) -> anyhow::Result<u16> {
     let config = plan.home.homeassistant.mounted_at("/config");
     let folder = config.and_then(|it| reach.local(&it.source));
     island("reading the port", move || {
-        let configuration = folder.and_then(|it| swap::configuration(&it));
-        Ok(gate::port(configuration.as_deref().unwrap_or_default()))
+        let text =
+            |name: &str| folder.as_ref().and_then(|it| swap::text(it, name)).unwrap_or_default();
+        Ok(gate::port(&text(gate::CONFIGURATION), &text(gate::STORED)))
     })
     .await
 }

@@ -17,7 +17,7 @@ mod targets;
 
 pub use exchange::{back, forward, is_aside};
 pub use mounts::{Stuck, are_aside, exchange, finish, prove, put_back, settle};
-pub use moves::{Moves, configuration};
+pub use moves::{Moves, text};
 pub use room::Room;
 pub use staging::{Staging, discard, is_staging, old_content, remove};
 pub use targets::Targets;

@@ -156,9 +156,9 @@ impl Moves {
     }
 }
 
-/// Home Assistant's `configuration.yaml` in its mount, where it can be read.
-pub fn configuration(target: &Path) -> Option<String> {
-    fs::read_to_string(target.join("configuration.yaml")).ok()
+/// A file of text in a mount, where it can be read.
+pub fn text(target: &Path, name: &str) -> Option<String> {
+    fs::read_to_string(target.join(name)).ok()
 }
 
 impl Move {

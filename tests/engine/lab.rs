@@ -125,6 +125,7 @@ pub(crate) fn facts(name: &str) -> Container {
         image: IMAGE.to_owned(),
         labels: [(LABEL.to_owned(), "1".to_owned())].into(),
         state: State::Running,
+        started: String::new(),
         health: Health::None,
         mounts: mounts(name),
         host_network: false,

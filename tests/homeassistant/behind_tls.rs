@@ -62,5 +62,5 @@ pub(crate) fn answers() {
     };
     assert!(!answers(8444), "nobody listens there");
     wait_for("it answers", || answers(8443));
-    assert_eq!(gate::port(CONFIGURATION), 8443);
+    assert_eq!(gate::port(CONFIGURATION, ""), 8443);
 }

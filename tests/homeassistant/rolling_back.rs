@@ -59,6 +59,8 @@ pub(crate) fn takes_no_recovery_mode_for_a_home(home: &Home, bench: &Bench) {
         assert!(error.contains(part), "{part}: {error}");
     }
     let told = run.json();
+    assert!(told["reason"].as_str().is_some_and(|it| it.contains("recovery mode")), "{told}");
+    assert!(told["log"].as_str().is_some_and(|it| !it.is_empty()), "{told}");
     assert!(told["error"].as_str().is_some_and(|it| it.contains("recovery mode")), "{told}");
     for (now, before) in look(home).iter().zip(&before) {
         now.assert_is(before);
