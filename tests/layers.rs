@@ -42,6 +42,7 @@ const PILE: &[(&str, Colour)] = &[
     ("journal", Blocking),
     ("keyfile", Blocking),
     ("engine", Async),
+    ("compose_file", Pure),
     ("plan", Pure),
     ("companions", Pure),
     ("kit", Pure),

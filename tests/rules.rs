@@ -1,6 +1,8 @@
 //! The rules and the holding, on facts and on the simulated engine: what cannot be made to happen
 //! on a real one at will.
 
+#[path = "rules/compose_files.rs"]
+mod compose_files;
 #[path = "rules/databases.rs"]
 mod databases;
 #[path = "rules/gates.rs"]

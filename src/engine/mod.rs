@@ -8,6 +8,7 @@ mod docker;
 mod error;
 mod exec;
 mod facts;
+mod recipe;
 mod script;
 mod simulator;
 
@@ -21,7 +22,7 @@ pub use self::error::Error;
 pub use self::exec::{Command, Executed, Session};
 pub use self::script::Script;
 pub use self::simulator::{Fault, Simulator};
-use crate::model::Container;
+use crate::model::{Confidential, Container, Recipe};
 
 /// A container engine. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -84,6 +85,11 @@ impl Engine {
         self.backend.inspect(container).await
     }
 
+    /// What it takes to make a container again, beside what may be secret of that.
+    pub async fn recipe(&self, container: &str) -> Result<(Recipe, Confidential), Error> {
+        self.backend.recipe(container).await
+    }
+
     /// Freezes all processes of a running container. One that is already paused stays so; one that
     /// is stopped or between two restarts is refused.
     pub async fn pause(&self, container: &str) -> Result<(), Error> {
@@ -139,6 +145,7 @@ trait Backend: Send + Sync + std::fmt::Debug {
     async fn about(&self) -> Result<About, Error>;
     async fn look(&self) -> Result<Vec<Container>, Error>;
     async fn inspect(&self, container: &str) -> Result<Container, Error>;
+    async fn recipe(&self, container: &str) -> Result<(Recipe, Confidential), Error>;
     async fn pause(&self, container: &str) -> Result<(), Error>;
     async fn unpause(&self, container: &str) -> Result<(), Error>;
     async fn stop(&self, container: &str, timeout: Option<Duration>) -> Result<(), Error>;

@@ -7,6 +7,7 @@ mod contents;
 mod item;
 mod manifest;
 mod part;
+mod recipe;
 mod who;
 
 pub use container::{Container, Health, Mount, MountKind, State};
@@ -14,4 +15,5 @@ pub use contents::Contents;
 pub use item::{FOLDERS, Item};
 pub use manifest::{Manifest, PartRecord, TreeRecord};
 pub use part::{Part, PartKind, Tree, member_name};
+pub use recipe::{Confidential, Recipe, RecipeMount};
 pub use who::{Compose, Who};
