@@ -13,6 +13,7 @@ pub mod capture;
 pub mod catalog;
 pub mod cli;
 pub mod companions;
+pub mod compose;
 pub mod compose_file;
 pub mod engine;
 mod faults;

@@ -24,6 +24,8 @@ mod disk;
 mod encrypted;
 #[path = "small/fidelity.rs"]
 mod fidelity;
+#[path = "small/fresh.rs"]
+mod fresh;
 #[path = "small/holds.rs"]
 mod holds;
 #[path = "small/hooks.rs"]

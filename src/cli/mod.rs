@@ -11,6 +11,7 @@ mod guardian;
 mod key;
 mod list;
 mod look;
+mod onto;
 mod password;
 mod plan;
 mod progress;

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::args::Restore;
 use super::exit::Mistake;
+use super::onto;
 use super::render::{exit, table};
 use super::{Exit, Face};
 use crate::archive::Archive;
@@ -18,17 +19,24 @@ pub(super) async fn run(face: &Face, args: Restore) -> anyhow::Result<Exit> {
     let archive = face.unlocked(&args.backup).await?;
     let order = Order {
         pick: face.pick(),
+        onto: args.onto,
         request: RestoreRequest { only: args.only },
         trial: Trial { patience: Duration::from_secs(args.patience) },
     };
     let hands = face.hands().await?;
     if args.dry_run || !args.yes {
-        let (plan, _) = restore::prepare(&hands, &archive, &order).await?;
+        let (object, text) = match restore::foresee(&hands, &archive, &order).await? {
+            Ok(site) => {
+                let (plan, _) = restore::prepare(&hands, &archive, &site, &order).await?;
+                (object(&archive, &plan), text(&archive, &plan))
+            }
+            Err(new) => (onto::object(&archive, &new), onto::text(&archive, &new)),
+        };
         if args.dry_run {
-            face.out.print(&object(&archive, &plan), || text(&archive, &plan));
+            face.out.print(&object, || text);
             return Ok(Exit::Done);
         }
-        confirm(face, &text(&archive, &plan))?;
+        confirm(face, &text)?;
     }
     let report = restore::run(&hands, archive, &order, &face.cancel).await?;
     drop(hands);
@@ -72,6 +80,7 @@ fn object(archive: &Archive, plan: &RestorePlan) -> Value {
         "name": archive.metadata.name,
         "moves": moves.collect::<Vec<_>>(),
         "stops": stops.collect::<Vec<_>>(),
+        "starts": starts(plan),
         "notes": plan.notes,
     })
 }
@@ -94,10 +103,19 @@ fn text(archive: &Archive, plan: &RestorePlan) -> String {
         [] => text += "no container is stopped for it\n",
         _ => text += &format!("stopped and started again: {}\n", stops.join(", ")),
     }
+    let starts = starts(plan);
+    if !starts.is_empty() {
+        text += &format!("started: {}\n", starts.join(", "));
+    }
     for note in &plan.notes {
         text += &format!("note: {note}\n");
     }
     text
+}
+
+/// Those that stood still before.
+fn starts(plan: &RestorePlan) -> Vec<&str> {
+    plan.start_too.iter().map(|it| it.name.as_str()).collect()
 }
 
 fn done(report: &Report) -> String {

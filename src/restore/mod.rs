@@ -1,15 +1,20 @@
 //! The story of a restore, top to bottom.
 
+mod onto;
 mod proof;
 mod replace;
 mod roll_back;
 mod stage;
+mod start;
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
+pub use self::onto::{Foreseen, Site, foresee};
 use self::proof::{answers, come_up};
 use self::replace::{give_up, replace};
 pub use self::roll_back::RolledBack;
@@ -25,13 +30,14 @@ use crate::plan::{self, Pick, RestorePlan, RestoreRequest};
 use crate::quiesce::{self, Stillness};
 use crate::reach::Reach;
 use crate::recover::{self, Desk};
-use crate::survey;
 
 /// What a person asked for.
 #[derive(Debug, Clone)]
 pub struct Order {
     /// Which home.
     pub pick: Pick,
+    /// The Compose file of a home that may not be there yet.
+    pub onto: Option<PathBuf>,
     /// What goes into it.
     pub request: RestoreRequest,
     /// When it counts as restored.
@@ -70,10 +76,11 @@ pub struct Report {
 pub async fn prepare(
     hands: &Hands,
     archive: &Archive,
+    site: &Site,
     order: &Order,
 ) -> anyhow::Result<(RestorePlan, Reach)> {
-    let survey = survey::look(&hands.engine).await?;
-    let home = plan::find(&survey.facts, &order.pick)?;
+    let survey = onto::look(hands, archive, site).await?;
+    let home = plan::find(&survey.facts, &site.pick)?;
     let contents = archive.metadata.contents();
     Ok((plan::restore(&survey.facts, home, &contents, &order.request)?, survey.reach))
 }
@@ -105,7 +112,33 @@ async fn carry_out(
 ) -> anyhow::Result<Report> {
     let begin = Instant::now();
     let (archive, content_bytes, doubts) = check(hands, archive, cancel).await?;
-    let (plan, reach) = prepare(hands, &archive, order).await?;
+    let (archive, mut site) = onto::set_up(hands, archive, order, cancel).await?;
+    let checked = Checked { archive, content_bytes, doubts };
+    match restore(hands, desk, checked, &mut site, order, cancel).await {
+        Ok(report) => Ok(Report { duration_seconds: begin.elapsed().as_secs_f64(), ..report }),
+        Err(err) => Err(site.abandon(hands, err).await),
+    }
+}
+
+/// A backup that was read to its end.
+struct Checked {
+    archive: Archive,
+    content_bytes: BTreeMap<String, u64>,
+    doubts: Vec<String>,
+}
+
+/// Restores into containers that are there.
+async fn restore(
+    hands: &Hands,
+    desk: &mut Desk,
+    checked: Checked,
+    site: &mut Site,
+    order: &Order,
+    cancel: &CancellationToken,
+) -> anyhow::Result<Report> {
+    let Checked { archive, content_bytes, doubts } = checked;
+    let (plan, reach) = prepare(hands, &archive, site, order).await?;
+    site.make_sources(&archive, &plan, &reach).await?;
     let (slug, name) = (archive.metadata.slug.clone(), archive.metadata.name.clone());
     // Backups are no part of a backup, least of all the one that is read.
     let mut stays = vec![archive.path.clone()];
@@ -130,7 +163,7 @@ async fn carry_out(
         Ok(()) => (),
         // Nothing would be won by going back to a home that did not answer either, or that
         // cannot be asked from here.
-        Err(err) if err.is::<gate::Silent>() && !answered => {
+        Err(err) if err.is::<gate::Silent>() && !answered && !site.is_new() => {
             warnings.push(format!("{err:#}; it did not before the restore either"));
         }
         Err(err) => {
@@ -147,10 +180,10 @@ async fn carry_out(
         slug,
         name,
         items: plan.items().iter().map(Item::to_string).collect(),
-        duration_seconds: begin.elapsed().as_secs_f64(),
+        duration_seconds: 0.0,
         longest_hold_seconds: quiesce::longest(&replaced.containers),
         containers: replaced.containers,
-        notes: plan.notes,
+        notes: std::mem::take(&mut site.notes).into_iter().chain(plan.notes).collect(),
         warnings,
     })
 }

@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 
 use hearthkeep::compose_file::own_words;
-use hearthkeep::model::{Container, Recipe, RecipeMount};
-use hearthkeep::plan::{self, Pick};
+use hearthkeep::model::{Container, Contents, Manifest, Recipe, RecipeMount, State};
+use hearthkeep::plan::{self, Pick, RestoreRequest};
 
-use crate::support::facts::{container, facts, home_assistant, in_project, with_label};
+use crate::support::facts::{
+    container, facts, home_assistant, in_project, with_label, with_volume,
+};
 
 fn recipe(container: &Container) -> Recipe {
     Recipe {
@@ -92,4 +94,43 @@ fn each_container_is_a_service_of_its_own() {
     assert_eq!(found, [("home_ha_1", "ha"), ("home_db_1", "db"), ("db", "db_2")]);
     assert!(all[0].depends_on.contains_key("db") && all[0].depends_on.len() == 1, "{all:?}");
     assert_eq!(all[1].not_kept, ["its second container home_db_2"]);
+}
+
+#[test]
+fn of_a_home_that_is_down_all_is_started_that_ran() {
+    let check = |down: &[&str], idle: &[&str], only: &[&str], wanted: &[&str]| {
+        let broker = with_volume(in_home("home_broker_1", "broker"), "/data");
+        let broker = with_label(broker, "hearthkeep.priority", "1");
+        let tool = with_volume(in_home("home_tool_1", "tool"), "/data");
+        let mut containers = vec![ha(), broker, tool];
+        let recipes: Vec<Recipe> = containers
+            .iter()
+            .map(|it| Recipe { runs: !idle.contains(&&*it.name), ..recipe(it) })
+            .collect();
+        for it in containers.iter_mut().filter(|it| down.contains(&&*it.name)) {
+            it.state = State::Stopped;
+        }
+        let contents = Contents {
+            items: ["homeassistant", "broker", "tool"].map(hearthkeep::model::Item::parse).into(),
+            manifest: Some(Manifest { containers: recipes, ..Manifest::default() }),
+            ..Contents::default()
+        };
+        let facts = facts(containers);
+        let home = plan::find(&facts, &Pick::default()).expect("a home");
+        let only = only.iter().map(|it| (*it).to_owned()).collect();
+        let request = RestoreRequest { only };
+        let plan = plan::restore(&facts, home, &contents, &request).expect("a plan");
+        let found: Vec<&str> = plan.start_too.iter().map(|it| it.name.as_str()).collect();
+        assert_eq!(found, wanted, "{down:?} {idle:?}");
+        let told = plan.notes.iter().filter(|it| it.contains("is not started")).count();
+        assert_eq!(told, down.iter().filter(|it| !wanted.contains(it)).count(), "{:?}", plan.notes);
+    };
+    let [ha, broker, tool] = ["home_ha_1", "home_broker_1", "home_tool_1"];
+    check(&[], &[], &[], &[]);
+    check(&[ha], &[], &[], &[ha]);
+    check(&[tool], &[], &[], &[]);
+    check(&[ha, tool], &[], &[], &[ha]);
+    check(&[ha, broker, tool], &[], &[], &[broker, ha, tool]);
+    check(&[ha, broker, tool], &[tool], &[], &[broker, ha]);
+    check(&[ha, broker, tool], &[], &["homeassistant"], &[broker, ha, tool]);
 }

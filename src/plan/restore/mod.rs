@@ -1,16 +1,17 @@
 //! The plan of a restore: what goes where, who is stopped for it, and what cannot be placed.
 
 mod routes;
+mod starts;
 mod stops;
 
 use std::path::PathBuf;
 
 use self::routes::{routes_of, wanted};
+use self::starts::start_too;
 use self::stops::{stopped_note, stops, version_note};
-use super::hold;
 use super::parts::plan_parts;
-use super::{Facts, Hold, Home, How, Refused};
-use crate::model::{Contents, Item, State, Tree};
+use super::{Facts, Hold, Home, Refused};
+use crate::model::{Contents, Item, Tree};
 
 /// What a person asked for.
 #[derive(Debug, Clone, Default)]
@@ -28,8 +29,9 @@ pub struct RestorePlan {
     pub routes: Vec<Route>,
     /// The containers that are stopped and started again, those first that depend on others.
     pub stops: Vec<Hold>,
-    /// Home Assistant, where it was stopped already: asked for, it is started when it is restored.
-    pub start_too: Option<Hold>,
+    /// What was stopped already and is started when Home Assistant is restored: that itself, and the
+    /// rest of a home of which nothing ran; those first that others depend on.
+    pub start_too: Vec<Hold>,
     /// What the person should know before it begins: items without a place, versions.
     pub notes: Vec<String>,
 }
@@ -67,14 +69,16 @@ pub fn restore(
     let wanted = wanted(contents, &parts, request)?;
     let mut routes = Vec::new();
     let mut notes = Vec::new();
+    let mut starts = Vec::new();
     if wanted.contains(&Item::HomeAssistant) {
         notes.extend(version_note(&home, contents));
+        starts = start_too(&home, contents)?;
     }
     for item in &wanted {
         match parts.iter().find(|it| it.item == *item) {
             Some(part) => {
                 routes.extend(routes_of(part, &parts, contents));
-                notes.extend(stopped_note(&home, part));
+                notes.extend(stopped_note(&home, part, &starts));
             }
             None if request.only.is_empty() => notes.push(format!(
                 "{item} is in the backup, but no container of this home has a place for it: it is passed over"
@@ -90,9 +94,5 @@ pub fn restore(
         return Err(Refused::Nothing("the backup holds nothing that this home has".to_owned()));
     }
     let stops = stops(&home, &routes)?;
-    let restores_home = wanted.contains(&Item::HomeAssistant);
-    let was_down = home.homeassistant.state == State::Stopped && restores_home;
-    let start_too =
-        was_down.then(|| hold::hold(&home, &home.homeassistant, How::Stop, None)).transpose()?;
-    Ok(RestorePlan { home, routes, stops, start_too, notes })
+    Ok(RestorePlan { home, routes, stops, start_too: starts, notes })
 }
