@@ -160,6 +160,11 @@ pub fn draft_of(path: &Path) -> PathBuf {
     path.with_added_extension(PARTIAL)
 }
 
+/// Whether there is a file, also by way of a link.
+pub fn is_file(path: &Path) -> bool {
+    path.is_file()
+}
+
 /// Removes a file; gives whether there was one.
 pub fn remove_if_there(path: &Path) -> anyhow::Result<bool> {
     match fs::remove_file(path) {

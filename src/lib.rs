@@ -14,6 +14,8 @@ pub mod capture;
 pub mod catalog;
 pub mod cli;
 pub mod companions;
+pub mod compose;
+pub mod compose_file;
 pub mod engine;
 mod faults;
 pub mod fsx;

@@ -17,6 +17,8 @@ mod by_hand;
 mod encrypted;
 #[path = "homeassistant/home.rs"]
 mod home;
+#[path = "homeassistant/machine.rs"]
+mod machine;
 #[path = "homeassistant/moving.rs"]
 mod moving;
 #[path = "homeassistant/next.rs"]
@@ -48,6 +50,7 @@ fn a_busy_home_moves_into_empty_volumes() {
     moving::is_sound_five_times_in_a_row(&home, &bench);
     booting::tells_good_backups_from_bad_ones(&home, &bench);
     moving::comes_up_elsewhere(&home, &bench);
+    machine::comes_up_on_a_new_one(&home, &bench);
 }
 
 #[test]

@@ -3,6 +3,8 @@
 
 #[path = "rules/boots.rs"]
 mod boots;
+#[path = "rules/compose_files.rs"]
+mod compose_files;
 #[path = "rules/databases.rs"]
 mod databases;
 #[path = "rules/gates.rs"]

@@ -30,6 +30,8 @@ mod encrypted;
 mod fidelity;
 #[path = "small/foreign.rs"]
 mod foreign;
+#[path = "small/fresh.rs"]
+mod fresh;
 #[path = "small/holds.rs"]
 mod holds;
 #[path = "small/hooks.rs"]

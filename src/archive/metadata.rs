@@ -1,12 +1,16 @@
 //! `backup.json`: strict in what is written, lenient in what is read.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use sha1::{Digest, Sha1};
 
 use super::lenient;
-use crate::model::{Contents, Found, Item, Manifest, Part, PartKind, PartRecord, Tree, TreeRecord};
+use crate::model::{
+    Confidential, Contents, Found, Item, Manifest, Part, PartKind, PartRecord, Tree, TreeRecord,
+};
 
 /// Keys that are read; what else a file has is passed over. Those of [`Metadata`].
 const KEYS: [&str; 14] = [
@@ -69,6 +73,10 @@ pub struct Metadata {
     /// What only hearthkeep notes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hearthkeep: Option<Manifest>,
+    /// What may be secret of the containers, by their names. No part of `backup.json`: it is written
+    /// into a member of its own where that is encrypted, and else nowhere.
+    #[serde(skip)]
+    pub confidential: BTreeMap<String, Confidential>,
 }
 
 /// Home Assistant in `backup.json`.
@@ -120,7 +128,9 @@ impl Metadata {
                 version: 2,
                 writer: concat!("hearthkeep ", env!("CARGO_PKG_VERSION")).to_owned(),
                 parts: parts.iter().map(|it| record(it, compressed)).collect(),
+                containers: Vec::new(),
             }),
+            confidential: BTreeMap::new(),
         };
         for part in parts {
             metadata.add(part);
@@ -219,6 +229,7 @@ fn record(part: &Part, compressed: bool) -> PartRecord {
         destination: tree.destination.clone(),
         volume: tree.volume.clone(),
         source: tree.source.clone(),
+        is_file: false,
     };
     PartRecord {
         item: part.item.to_string(),

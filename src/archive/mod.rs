@@ -7,6 +7,7 @@
 mod ahead;
 mod below;
 mod blocks;
+mod confidential;
 mod contents;
 mod deflate;
 mod diff;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
+use super::confidential::CONFIDENTIAL;
 use super::contents::Contents;
 use super::index::{INDEX, Index};
 use super::open::{Archive, Member, OpenError};
@@ -160,7 +161,14 @@ impl Look<'_> {
                 self.problem(&member.name, "its envelope is not as it was written", false);
             }
         }
+        // No home that runs already needs it.
+        if let Err(err) = archive.confidential() {
+            self.problem(CONFIDENTIAL, format!("{err:#}"), false);
+        }
         let Some(index) = index else { return };
+        if index.confidential.is_some() && !self.has(CONFIDENTIAL) {
+            self.problem(CONFIDENTIAL, "is in the index but missing in the file", false);
+        }
         for part in index.parts.iter().filter(|it| !self.has(&it.member)).collect::<Vec<_>>() {
             self.problem(&part.member, "is in the index but missing in the file", true);
         }

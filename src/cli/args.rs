@@ -245,6 +245,10 @@ pub(super) struct Restore {
     /// Only these: homeassistant, share, ssl, media, addons/local, or a companion
     #[arg(long, value_name = "ITEM", num_args = 1..)]
     pub(super) only: Vec<String>,
+    /// The Compose file of the home; where it is missing it is written from the backup, and where
+    /// its containers are, Compose makes them
+    #[arg(long, value_name = "FILE")]
+    pub(super) onto: Option<PathBuf>,
     /// A file that says which add-on of the Supervisor a container is, and where its content goes
     #[arg(long, value_name = "FILE")]
     pub(super) map: Option<PathBuf>,

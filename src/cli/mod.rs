@@ -12,6 +12,7 @@ mod guardian;
 mod key;
 mod list;
 mod look;
+mod onto;
 mod password;
 mod plan;
 mod progress;

@@ -6,12 +6,15 @@ use std::time::Duration;
 
 use super::args::Restore;
 use super::exit::Mistake;
+use super::onto;
 use super::render::{exit, size, table};
 use super::{Exit, Face};
+use crate::archive::Archive;
+use crate::hands::Hands;
 use crate::island::island;
 use crate::mapfile;
 use crate::plan::{Database, Map, RestoreRequest};
-use crate::restore::{self, Move, Order, Preview, Report, Trial};
+use crate::restore::{self, Move, Order, Outlook, Preview, Report, Trial};
 use crate::signals;
 
 pub(super) async fn run(face: &Face, args: Restore) -> anyhow::Result<Exit> {
@@ -22,6 +25,7 @@ pub(super) async fn run(face: &Face, args: Restore) -> anyhow::Result<Exit> {
     let archive = face.unlocked(&args.backup).await?;
     let order = Order {
         pick: face.pick(),
+        onto: args.onto,
         request: RestoreRequest {
             only: args.only,
             database: match (args.database_only, args.no_database) {
@@ -39,25 +43,44 @@ pub(super) async fn run(face: &Face, args: Restore) -> anyhow::Result<Exit> {
         },
     };
     let hands = face.hands().await?;
-    if args.dry_run {
-        let outlook = restore::look(&hands, &archive, &order, &face.cancel).await?;
-        let (archive, outlook) = restore::measure(&hands, archive, outlook, &face.cancel).await?;
-        // The bars go before the result comes.
-        drop(hands);
-        let preview = Preview::new(&archive, &outlook);
-        face.out.print(&preview, || text(&preview));
-        return Ok(if preview.problems.is_empty() { Exit::Done } else { Exit::Failed });
-    }
-    if !args.yes {
-        let outlook = restore::look(&hands, &archive, &order, &face.cancel).await?;
-        outlook.check()?;
-        confirm(face, &text(&Preview::new(&archive, &outlook)))?;
+    if args.dry_run || !args.yes {
+        match restore::foresee(&hands, &archive, &order).await? {
+            Ok(mut site) => {
+                let outlook =
+                    restore::look(&hands, &archive, &mut site, &order, &face.cancel).await?;
+                if args.dry_run {
+                    return preview(face, hands, archive, outlook).await;
+                }
+                outlook.check()?;
+                confirm(face, &text(&Preview::new(&archive, &outlook)))?;
+            }
+            Err(new) if args.dry_run => {
+                face.out.print(&onto::object(&archive, &new), || onto::text(&archive, &new));
+                return Ok(Exit::Done);
+            }
+            Err(new) => confirm(face, &onto::text(&archive, &new))?,
+        }
     }
     let report = restore::run(&hands, archive, &order, &face.cancel).await?;
     drop(hands);
     face.out.print(&report, || done(&report));
     face.out.warnings(&report.warnings);
     Ok(exit(&report.warnings))
+}
+
+/// Shows what would be done, once the backup has been read to its end.
+async fn preview(
+    face: &Face,
+    hands: Hands,
+    archive: Archive,
+    outlook: Outlook,
+) -> anyhow::Result<Exit> {
+    let (archive, outlook) = restore::measure(&hands, archive, outlook, &face.cancel).await?;
+    // The bars go before the result comes.
+    drop(hands);
+    let preview = Preview::new(&archive, &outlook);
+    face.out.print(&preview, || text(&preview));
+    Ok(if preview.problems.is_empty() { Exit::Done } else { Exit::Failed })
 }
 
 /// Asks whether to go on.

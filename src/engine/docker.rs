@@ -10,6 +10,7 @@ use std::{env, io};
 use async_trait::async_trait;
 use bollard::API_DEFAULT_VERSION;
 use bollard::errors::Error as Failure;
+use bollard::models::ImageInspect;
 use bollard::query_parameters::{
     ListContainersOptionsBuilder, LogsOptionsBuilder, StopContainerOptionsBuilder,
 };
@@ -19,8 +20,8 @@ use jiff::Timestamp;
 use tokio::net::UnixStream;
 use tokio::time::timeout;
 
-use super::{About, Backend, Command, Error, Executed, Session, facts};
-use crate::model::{Container, State};
+use super::{About, Backend, Command, Error, Executed, Session, facts, recipe};
+use crate::model::{Confidential, Container, Recipe, State};
 
 /// For an engine to say its version. It is quick even on a small machine that just boots.
 const GREETING: Duration = Duration::from_secs(30);
@@ -209,6 +210,24 @@ impl Backend for Docker {
 
     async fn inspect(&self, container: &str) -> Result<Container, Error> {
         self.inspect_within(container, PATIENCE).await
+    }
+
+    async fn recipe(&self, container: &str) -> Result<(Recipe, Confidential), Error> {
+        is_reference(container)?;
+        let call = self.client.inspect_container(container, None);
+        let response = self.ask("inspecting", container, PATIENCE, call).await?;
+        let image = response.image.clone().unwrap_or_default();
+        let call = async {
+            match self.client.inspect_image(&image).await {
+                // A container outlives its image, which then says nothing.
+                Err(Failure::DockerResponseServerError { status_code: 404, .. }) => {
+                    Ok(ImageInspect::default())
+                }
+                answer => answer,
+            }
+        };
+        let image = self.ask("inspecting the image of", container, PATIENCE, call).await?;
+        Ok(recipe::recipe(response, image))
     }
 
     async fn pause(&self, container: &str) -> Result<(), Error> {

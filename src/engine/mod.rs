@@ -9,6 +9,7 @@ mod error;
 mod exec;
 mod facts;
 mod make;
+mod recipe;
 mod script;
 mod simulated_make;
 mod simulator;
@@ -25,7 +26,7 @@ use self::make::Make;
 pub use self::make::Marked;
 pub use self::script::Script;
 pub use self::simulator::{Fault, Simulator};
-use crate::model::{Container, Replica};
+use crate::model::{Confidential, Container, Recipe, Replica};
 
 /// The label that everything carries that is made here; its value says by which run.
 pub const MARK: &str = "hearthkeep.boot-test";
@@ -89,6 +90,11 @@ impl Engine {
     /// [`Error::NotFound`] where there is none.
     pub async fn inspect(&self, container: &str) -> Result<Container, Error> {
         self.backend.inspect(container).await
+    }
+
+    /// What it takes to make a container again, beside what may be secret of that.
+    pub async fn recipe(&self, container: &str) -> Result<(Recipe, Confidential), Error> {
+        self.backend.recipe(container).await
     }
 
     /// Freezes all processes of a running container. One that is already paused stays so; one that
@@ -193,6 +199,7 @@ trait Backend: Make + Send + Sync + std::fmt::Debug {
     async fn about(&self) -> Result<About, Error>;
     async fn look(&self) -> Result<Vec<Container>, Error>;
     async fn inspect(&self, container: &str) -> Result<Container, Error>;
+    async fn recipe(&self, container: &str) -> Result<(Recipe, Confidential), Error>;
     async fn pause(&self, container: &str) -> Result<(), Error>;
     async fn unpause(&self, container: &str) -> Result<(), Error>;
     async fn stop(&self, container: &str, timeout: Option<Duration>) -> Result<(), Error>;

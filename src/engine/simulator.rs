@@ -7,7 +7,7 @@ use async_trait::async_trait;
 
 use super::script::Actor;
 use super::{About, Backend, Command, Error, Executed, Script, Session};
-use crate::model::{Container, Health, State};
+use crate::model::{Confidential, Container, Health, Recipe, State};
 
 /// An engine in memory. Clones are handles to the same engine, so that a test keeps one to prepare
 /// faults and to see what was asked for.
@@ -327,6 +327,19 @@ impl Backend for Simulator {
         self.world().call("inspect", container).map(|it| it.seen())
     }
 
+    async fn recipe(&self, container: &str) -> Result<(Recipe, Confidential), Error> {
+        let mut world = self.world();
+        let container = &world.call("recipe", container)?.container;
+        let recipe = Recipe {
+            container: container.name.clone(),
+            service: container.service().unwrap_or(&container.name).to_owned(),
+            runs: container.state != State::Stopped,
+            image: container.image.clone(),
+            ..Recipe::default()
+        };
+        Ok((recipe, Confidential::default()))
+    }
+
     async fn pause(&self, container: &str) -> Result<(), Error> {
         self.deed("pause", container, |state| match state {
             State::Running | State::Paused => Ok(State::Paused),
@@ -402,7 +415,7 @@ pub(super) fn refused(call: &'static str, container: &str, message: &str) -> Err
 
 fn doing(call: &'static str) -> &'static str {
     match call {
-        "inspect" => "inspecting",
+        "inspect" | "recipe" => "inspecting",
         "pause" => "pausing",
         "unpause" => "unpausing",
         "stop" => "stopping",

@@ -7,6 +7,7 @@ mod contents;
 mod item;
 mod manifest;
 mod part;
+mod recipe;
 mod replica;
 mod who;
 
@@ -15,5 +16,6 @@ pub use contents::{Asks, Contents, Found, InPart};
 pub use item::{FOLDERS, Item};
 pub use manifest::{Manifest, PartRecord, TreeRecord};
 pub use part::{Part, PartKind, Tree, member_name};
+pub use recipe::{Confidential, Recipe, RecipeMount};
 pub use replica::{Join, Replica, ReplicaMount, Source};
 pub use who::{Compose, Who};

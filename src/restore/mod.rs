@@ -1,18 +1,22 @@
 //! The story of a restore, top to bottom.
 
 mod find_out;
+mod onto;
 mod outlook;
 mod preview;
 mod proof;
 mod replace;
 mod roll_back;
 mod stage;
+mod start;
 
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
+pub use self::onto::{Foreseen, Site, foresee};
 pub use self::outlook::{Hindered, Outlook, look, measure};
 pub use self::preview::{Move, Preview, Versions};
 use self::proof::{answers, come_up};
@@ -36,6 +40,8 @@ use crate::swap::{finish, prove};
 pub struct Order {
     /// Which home.
     pub pick: Pick,
+    /// The Compose file of a home that may not be there yet.
+    pub onto: Option<PathBuf>,
     /// What goes into it.
     pub request: RestoreRequest,
     /// When it counts as restored.
@@ -102,7 +108,25 @@ async fn carry_out(
     cancel: &CancellationToken,
 ) -> anyhow::Result<Report> {
     let begin = Instant::now();
-    let outlook = look(hands, &archive, order, cancel).await?;
+    let (archive, mut site) = onto::set_up(hands, archive, order, cancel).await?;
+    match restore(hands, desk, archive, &mut site, order, cancel).await {
+        Ok(report) => Ok(Report { duration_seconds: begin.elapsed().as_secs_f64(), ..report }),
+        // A wreck is nothing to look at without its containers.
+        Err(err) if err.is::<LeftToLookAt>() => Err(err),
+        Err(err) => Err(site.abandon(hands, err).await),
+    }
+}
+
+/// Restores into containers that are there.
+async fn restore(
+    hands: &Hands,
+    desk: &mut Desk,
+    archive: Archive,
+    site: &mut Site,
+    order: &Order,
+    cancel: &CancellationToken,
+) -> anyhow::Result<Report> {
+    let outlook = look(hands, &archive, site, order, cancel).await?;
     outlook.check()?;
     let (archive, outlook) = measure(hands, archive, outlook, cancel).await?;
     outlook.check()?;
@@ -126,7 +150,7 @@ async fn carry_out(
     let came_up = match came_up {
         // Nothing would be won by going back to a home that did not answer either, or that
         // cannot be asked from here.
-        Err(err) if err.is::<gate::Silent>() && !answered => {
+        Err(err) if err.is::<gate::Silent>() && !answered && !site.is_new() => {
             warnings.push(format!("{err:#}; it did not before the restore either"));
             Ok(())
         }
@@ -151,10 +175,10 @@ async fn carry_out(
         slug,
         name,
         items: plan.items().iter().map(Item::to_string).collect(),
-        duration_seconds: begin.elapsed().as_secs_f64(),
+        duration_seconds: 0.0,
         longest_hold_seconds: quiesce::longest(&replaced.containers),
         containers: replaced.containers,
-        notes: plan.notes,
+        notes: std::mem::take(&mut site.notes).into_iter().chain(plan.notes).collect(),
         warnings,
     })
 }

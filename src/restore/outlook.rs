@@ -6,13 +6,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::Order;
 use super::find_out::find_out;
+use super::onto::{self, Site};
 use crate::archive::{self, Archive, Checks};
 use crate::hands::Hands;
 use crate::island::island;
 use crate::model::Asks;
 use crate::plan::{self, RestorePlan};
 use crate::reach::Reach;
-use crate::survey;
 use crate::swap::{Room, Targets};
 
 /// What a restore would do, and what speaks against it.
@@ -65,22 +65,24 @@ impl Outlook {
 }
 
 /// Plans, and looks at the targets. Of the file only what the plan of a backup of another writer asks
-/// for is read.
+/// for is read; of a site that is made for this restore the folders of its mounts are made.
 pub async fn look(
     hands: &Hands,
     archive: &Archive,
+    site: &mut Site,
     order: &Order,
     cancel: &CancellationToken,
 ) -> anyhow::Result<Outlook> {
-    let survey = survey::look(&hands.engine).await?;
+    let survey = onto::look(hands, archive, site).await?;
     let (facts, reach) = (survey.facts, survey.reach);
-    let home = plan::find(&facts, &order.pick)?;
+    let home = plan::find(&facts, &site.pick)?;
     let mut contents = archive.metadata.contents();
     let asks = plan::asks(&facts, &home, &contents, &order.request)?;
     if asks != Asks::default() {
         contents.found = find_out(hands, archive, asks, &reach, cancel).await?;
     }
     let mut plan = plan::restore(&facts, home, &contents, &order.request)?;
+    site.make_sources(archive, &plan, &reach).await?;
     let mut stays = vec![archive.path.clone()];
     stays.extend(hands.store_of(&plan.home, &reach));
     let routes = std::mem::take(&mut plan.routes);

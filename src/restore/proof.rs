@@ -3,6 +3,7 @@
 use tokio_util::sync::CancellationToken;
 
 use super::Trial;
+use super::start::start;
 use crate::gate::{self, Gate, Runner};
 use crate::hands::Hands;
 use crate::island::island;
@@ -19,9 +20,7 @@ pub(super) async fn come_up(
     trial: Trial,
     cancel: &CancellationToken,
 ) -> anyhow::Result<()> {
-    if let Some(hold) = &plan.start_too {
-        hands.engine.start(&hold.id).await?;
-    }
+    start(hands, &plan.start_too, cancel).await?;
     hands.monitor.step("waiting for Home Assistant", 0);
     let home = &plan.home.homeassistant;
     let ran = plan.stops.iter().filter(|it| it.was == State::Running);

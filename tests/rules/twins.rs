@@ -155,7 +155,7 @@ fn only_what_a_plan_needs_is_asked_for() {
         trees: Vec::new(),
     };
     let parts = ours.items.iter().map(record).collect();
-    ours.manifest = Some(Manifest { version: 2, writer: String::new(), parts });
+    ours.manifest = Some(Manifest { version: 2, parts, ..Manifest::default() });
     assert_eq!(ask(&both, &ours, &[]), Asks::default());
 }
 

@@ -2,6 +2,7 @@
 
 mod own;
 mod routes;
+mod starts;
 mod stops;
 mod twins;
 mod version;
@@ -11,11 +12,11 @@ use std::path::PathBuf;
 
 pub use self::own::{Database, PENDING_RESTORE};
 use self::routes::{routes_of, wanted};
+use self::starts::start_too;
 use self::stops::{rests, stopped_note, stops};
 use self::twins::{Twin, twins};
-use super::hold;
 use super::parts::plan_parts;
-use super::{Facts, Hold, Home, How, Map, Refused};
+use super::{Facts, Hold, Home, Map, Refused};
 use crate::model::{Asks, Contents, Item, Part, State, Tree};
 
 /// What a person asked for.
@@ -42,8 +43,9 @@ pub struct RestorePlan {
     pub stops: Vec<Hold>,
     /// The containers that see a place of the restore, but do not run.
     pub rests: Vec<Hold>,
-    /// Home Assistant, where it was stopped already: asked for, it is started when it is restored.
-    pub start_too: Option<Hold>,
+    /// What was stopped already and is started when Home Assistant is restored: that itself, and the
+    /// rest of a home of which nothing ran; those first that others depend on.
+    pub start_too: Vec<Hold>,
     /// What the person should know before it begins: items without a place, versions.
     pub notes: Vec<String>,
     /// What speaks against it, as sentences that end in what to do. With any of them nothing is
@@ -149,13 +151,17 @@ pub fn restore(
         routes: Vec::new(),
         stops: Vec::new(),
         rests: Vec::new(),
-        start_too: None,
+        start_too: Vec::new(),
         notes: Vec::new(),
         problems: Vec::new(),
         to_do: Vec::new(),
     };
-    plan.route(&wanted, &parts, &twins, contents, request);
     let restores_home = wanted.contains(&Item::HomeAssistant);
+    if restores_home {
+        let starts = start_too(&plan.home, contents);
+        plan.start_too = plan.told(starts)?.unwrap_or_default();
+    }
+    plan.route(&wanted, &parts, &twins, contents, request);
     if restores_home {
         let verdict = version::compare(&plan.home, contents, request.allow_newer);
         plan.notes.extend(verdict.note);
@@ -166,11 +172,6 @@ pub fn restore(
     plan.stops = plan.told(stops)?.unwrap_or_default();
     let rests = rests(&plan.home, &plan.routes);
     plan.rests = plan.told(rests)?.unwrap_or_default();
-    let homeassistant = &plan.home.homeassistant;
-    if restores_home && homeassistant.state == State::Stopped {
-        let hold = hold::hold(&plan.home, homeassistant, How::Stop, None);
-        plan.start_too = plan.told(hold)?;
-    }
     Ok(plan)
 }
 
@@ -188,7 +189,7 @@ impl RestorePlan {
             self.notes.extend(left_where_it_was(twin, wanted, contents));
         }
         for item in wanted {
-            if let Some((found, said)) = by_twins(item, twins, &self.home, parts, contents) {
+            if let Some((found, said)) = by_twins(item, twins, self, parts, contents) {
                 self.routes.extend(found);
                 self.notes.extend(said);
                 continue;
@@ -197,7 +198,7 @@ impl RestorePlan {
             match parts.iter().filter(is_free).find(|it| it.item == *item) {
                 Some(part) => {
                     self.routes.extend(routes_of(part, parts, contents));
-                    self.notes.extend(stopped_note(&self.home, part));
+                    self.notes.extend(stopped_note(&self.home, part, &self.start_too));
                 }
                 None => self.without_place(item, contents, request),
             }
@@ -252,7 +253,7 @@ impl RestorePlan {
 fn by_twins(
     item: &Item,
     twins: &[Twin<'_>],
-    home: &Home,
+    plan: &RestorePlan,
     parts: &[Part],
     contents: &Contents,
 ) -> Option<(Vec<Route>, Vec<String>)> {
@@ -261,7 +262,7 @@ fn by_twins(
     for twin in &of_it {
         let (found, said) = twin.routes(parts, contents);
         if !found.is_empty() {
-            notes.extend(stopped_note(home, twin.part));
+            notes.extend(stopped_note(&plan.home, twin.part, &plan.start_too));
         }
         notes.extend(said);
         routes.extend(found);

@@ -32,9 +32,10 @@ fn sees(container: &Container, routes: &[Route]) -> bool {
 }
 
 /// A companion that does not run is left so, and whoever set up a new home should know.
-pub(super) fn stopped_note(home: &Home, part: &Part) -> Option<String> {
+pub(super) fn stopped_note(home: &Home, part: &Part, starts: &[Hold]) -> Option<String> {
     let is_its = |it: &&Container| part.trees.iter().any(|tree| tree.container == it.name);
     let companion = home.companions.iter().find(is_its)?;
-    (companion.state == State::Stopped)
+    let is_started = starts.iter().any(|it| it.id == companion.id);
+    (companion.state == State::Stopped && !is_started)
         .then(|| format!("{} does not run, and is not started", companion.name))
 }
