@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use hearthkeep::compose_file::own_words;
-use hearthkeep::model::{Container, Contents, Manifest, Recipe, RecipeMount, State};
+use hearthkeep::model::{Container, Contents, Manifest, PartRecord, Recipe, RecipeMount, State};
 use hearthkeep::plan::{self, Pick, RestoreRequest};
 
 use crate::support::facts::{
@@ -96,6 +96,16 @@ fn each_container_is_a_service_of_its_own() {
     assert_eq!(all[1].not_kept, ["its second container home_db_2"]);
 }
 
+fn part(item: &str) -> PartRecord {
+    PartRecord {
+        item: item.to_owned(),
+        member: format!("{item}.companion.tgz"),
+        image: String::new(),
+        exclude: Vec::new(),
+        trees: Vec::new(),
+    }
+}
+
 #[test]
 fn of_a_home_that_is_down_all_is_started_that_ran() {
     let check = |down: &[&str], idle: &[&str], only: &[&str], wanted: &[&str]| {
@@ -112,7 +122,11 @@ fn of_a_home_that_is_down_all_is_started_that_ran() {
         }
         let contents = Contents {
             items: ["homeassistant", "broker", "tool"].map(hearthkeep::model::Item::parse).into(),
-            manifest: Some(Manifest { containers: recipes, ..Manifest::default() }),
+            manifest: Some(Manifest {
+                containers: recipes,
+                parts: ["broker", "tool"].map(part).into(),
+                ..Manifest::default()
+            }),
             ..Contents::default()
         };
         let facts = facts(containers);
