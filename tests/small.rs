@@ -36,6 +36,8 @@ mod mounts;
 mod moving;
 #[path = "small/nasty.rs"]
 mod nasty;
+#[path = "small/onboarding.rs"]
+mod onboarding;
 #[path = "small/passwords.rs"]
 mod passwords;
 #[path = "small/refusals.rs"]
