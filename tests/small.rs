@@ -46,6 +46,8 @@ mod mounts;
 mod moving;
 #[path = "small/nasty.rs"]
 mod nasty;
+#[path = "small/onboarding.rs"]
+mod onboarding;
 #[path = "small/own_files.rs"]
 mod own_files;
 #[path = "small/passwords.rs"]
