@@ -66,7 +66,7 @@ impl Staging {
     pub(super) fn check_left(&self) -> anyhow::Result<()> {
         if let Some(old) = old_content(&self.folder)? {
             anyhow::bail!(
-                "{} holds what an interrupted restore has not put back: move it away first",
+                "{} holds what an interrupted restore has not put back: run `hearthkeep resume`, or move it away",
                 old.display()
             );
         }
