@@ -1,6 +1,7 @@
 //! What becomes of a restored home that does not come up: the way back to the home as it was, or
 //! a wreck to look at.
 
+use crate::fsx::STAGING_OLD;
 use crate::hands::Hands;
 use crate::island::island;
 use crate::journal::{Event, Journal, OpenSwap};
@@ -32,7 +33,7 @@ pub struct LeftToLookAt {
     pub reason: String,
     /// The last lines of its log; empty where there are none.
     pub log: String,
-    /// The folders that have the old content.
+    /// Where the old content lies.
     pub waits: Vec<String>,
 }
 
@@ -72,7 +73,8 @@ pub(super) async fn leave(
         // What is not written down would be taken back by the next run anyway.
         return roll_back(hands, journal, plan, swap, reason.context(format!("{err:#}"))).await;
     }
-    let waits = swap.mounts.iter().map(|it| it.staging.display().to_string()).collect();
+    let old = swap.mounts.iter().map(|it| it.staging.join(STAGING_OLD[1]));
+    let waits = old.map(|it| it.display().to_string()).collect();
     LeftToLookAt { reason: format!("{reason:#}"), log: log_of(hands, plan).await, waits }.into()
 }
 
