@@ -1,6 +1,7 @@
 //! What becomes of a restored home that does not come up: the way back to the home as it was, or
 //! a wreck to look at.
 
+use crate::fsx::STAGING_OLD;
 use crate::gate;
 use crate::hands::Hands;
 use crate::island::island;
@@ -33,7 +34,7 @@ pub struct LeftToLookAt {
     pub reason: String,
     /// The last lines of the log of the container that did not; empty where there are none.
     pub log: String,
-    /// The folders that have the old content.
+    /// Where the old content lies.
     pub waits: Vec<String>,
 }
 
@@ -73,7 +74,8 @@ pub(super) async fn leave(
         // What is not written down would be taken back by the next run anyway.
         return roll_back(hands, journal, plan, swap, reason.context(format!("{err:#}"))).await;
     }
-    let waits = swap.mounts.iter().map(|it| it.staging.display().to_string()).collect();
+    let old = swap.mounts.iter().map(|it| it.staging.join(STAGING_OLD[1]));
+    let waits = old.map(|it| it.display().to_string()).collect();
     let log = log_of(hands, plan, &reason).await;
     LeftToLookAt { reason: format!("{reason:#}"), log, waits }.into()
 }

@@ -89,7 +89,11 @@ impl Scene {
 
     fn restore(&self, words: &[&str], variables: &[(&str, String)]) -> Run {
         let mut command = self.home.command(&["restore", &self.backup, "--yes"]);
-        command.args(words).envs(variables.iter().map(|(key, value)| (key, value)));
+        // Hundreds of them: what stays up is shown elsewhere.
+        command
+            .args(["--settle", "0"])
+            .args(words)
+            .envs(variables.iter().map(|(key, value)| (key, value)));
         command.output().expect("the program can be started").into()
     }
 
