@@ -43,3 +43,4 @@ pub mod survey;
 pub mod swap;
 pub mod thaw;
 pub mod throwaway;
+pub mod translate;

@@ -187,6 +187,7 @@ mod tests {
             health: Health::None,
             mounts: destinations.iter().map(|it| mount("/x", it)).collect(),
             host_network: false,
+            networks: Vec::new(),
             addresses: Vec::new(),
             joined_network: joined.map(str::to_owned),
             stop_timeout: None,

@@ -9,6 +9,8 @@ mod compose_files;
 mod databases;
 #[path = "rules/gates.rs"]
 mod gates;
+#[path = "rules/handover.rs"]
+mod handover;
 #[path = "rules/holding.rs"]
 mod holding;
 #[path = "rules/homes.rs"]

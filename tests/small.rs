@@ -32,6 +32,8 @@ mod fidelity;
 mod foreign;
 #[path = "small/fresh.rs"]
 mod fresh;
+#[path = "small/handover.rs"]
+mod handover;
 #[path = "small/holds.rs"]
 mod holds;
 #[path = "small/hooks.rs"]

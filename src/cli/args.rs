@@ -267,6 +267,10 @@ pub(super) struct Restore {
     /// Do not ask
     #[arg(long, short)]
     pub(super) yes: bool,
+    /// Do what a move from a Supervisor needs, where that is without doubt: host names of add-ons,
+    /// logins of the broker, keys
+    #[arg(long)]
+    pub(super) translate: bool,
     /// How long the restored home may take to come up before it is rolled back
     #[arg(long, value_name = "SECONDS", default_value_t = 300, env = "HEARTHKEEP_PATIENCE")]
     pub(super) patience: u64,

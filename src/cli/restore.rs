@@ -35,6 +35,7 @@ pub(super) async fn run(face: &Face, args: Restore) -> anyhow::Result<Exit> {
             },
             allow_newer: args.allow_newer,
             map,
+            translate: args.translate,
         },
         trial: Trial {
             patience: Duration::from_secs(args.patience),
@@ -115,8 +116,14 @@ fn text(preview: &Preview) -> String {
         let (needed, free) = (size(it.needed_bytes), size(it.free_bytes));
         text += &format!("room beside {}: {needed} needed, {free} free\n", it.at.display());
     }
-    let told =
-        [("note", &preview.notes), ("to do", &preview.to_do), ("problem", &preview.problems)];
+    for it in &preview.translations {
+        text += &format!("translated: {it}\n");
+    }
+    for it in &preview.to_do {
+        let cure = if it.automatic { " (or say --translate)" } else { "" };
+        text += &format!("to do: {it}{cure}\n");
+    }
+    let told = [("note", &preview.notes), ("problem", &preview.problems)];
     for (what, all) in told {
         for it in all {
             text += &format!("{what}: {it}\n");
@@ -148,7 +155,9 @@ fn row(it: &Move) -> Vec<String> {
 }
 
 fn done(report: &Report) -> String {
-    let notes: String = report.notes.iter().map(|it| format!("  note  {it}\n")).collect();
+    let mut notes: String = report.notes.iter().map(|it| format!("  note  {it}\n")).collect();
+    notes.extend(report.translated.iter().map(|it| format!("  translated  {it}\n")));
+    notes.extend(report.to_do.iter().map(|it| format!("  to do  {it}\n")));
     format!(
         "restored {} of \"{}\" ({})\n  time  {:.1} s\n  down  {:.1} s\n{notes}",
         report.items.join(", "),

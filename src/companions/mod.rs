@@ -4,6 +4,7 @@
 
 mod addon;
 mod database;
+pub mod handover;
 mod place;
 mod table;
 

@@ -34,6 +34,7 @@ pub(super) fn container(response: ContainerInspectResponse) -> Option<Container>
         state: state_now(state.status?),
         mounts,
         host_network: network_mode == "host",
+        networks: network_names(&networks),
         addresses: addresses(networks),
         joined_network: network_mode.strip_prefix("container:").map(str::to_owned),
         stop_timeout: config
@@ -63,6 +64,7 @@ pub(super) fn listed(summary: ContainerSummary) -> Option<Container> {
         started: String::new(),
         mounts,
         host_network: network_mode == "host",
+        networks: Vec::new(),
         addresses: Vec::new(),
         joined_network: network_mode.strip_prefix("container:").map(str::to_owned),
         stop_timeout: None,
@@ -159,6 +161,14 @@ fn tmpfs((destination, options): (String, String)) -> Mount {
         destination: destination.into(),
         writable: options.split(',').all(|it| it != "ro"),
     }
+}
+
+/// Docker lists the host's network, and none, as networks too.
+fn network_names(networks: &HashMap<String, EndpointSettings>) -> Vec<String> {
+    let is_own = |it: &&String| !["host", "none"].contains(&it.as_str());
+    let mut names: Vec<String> = networks.keys().filter(is_own).cloned().collect();
+    names.sort();
+    names
 }
 
 fn addresses(networks: HashMap<String, EndpointSettings>) -> Vec<IpAddr> {

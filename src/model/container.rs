@@ -33,6 +33,8 @@ pub struct Container {
     pub host_network: bool,
     /// Its addresses on its networks; empty while it does not run.
     pub addresses: Vec<IpAddr>,
+    /// The names of its networks, sorted; none where it shares another's.
+    pub networks: Vec<String>,
     /// The container whose network it joined (`network_mode: container:…`), name or identifier.
     pub joined_network: Option<String>,
     /// How long the engine waits for it after the stop signal, where the container says so.

@@ -23,8 +23,9 @@ use self::proof::{answers, come_up};
 use self::replace::replace;
 pub use self::roll_back::{LeftToLookAt, RolledBack};
 use self::roll_back::{leave, roll_back};
-use self::stage::extract;
+use self::stage::{extract, translate};
 use crate::archive::Archive;
+use crate::companions::handover::ToDo;
 use crate::gate;
 use crate::hands::Hands;
 use crate::island::island;
@@ -76,6 +77,10 @@ pub struct Report {
     pub containers: Vec<Stillness>,
     /// What is good to know.
     pub notes: Vec<String>,
+    /// What was made ready for life without a Supervisor.
+    pub translated: Vec<String>,
+    /// What a person has to do by hand.
+    pub to_do: Vec<ToDo>,
     /// What a person should look at.
     pub warnings: Vec<String>,
 }
@@ -130,14 +135,16 @@ async fn restore(
     outlook.check()?;
     let (archive, outlook) = measure(hands, archive, outlook, cancel).await?;
     outlook.check()?;
-    let Outlook { plan, doubts, reach, stays, .. } = outlook;
+    let Outlook { plan, doubts, reach, stays, clues, .. } = outlook;
     let (slug, name) = (archive.metadata.slug.clone(), archive.metadata.name.clone());
     desk.guard().await?;
     let journal = &desk.journal;
     let (moves, notes) = extract(hands, journal, archive, &plan, &reach, cancel).await?;
+    let (moves, translated, left) = translate(&plan, moves, clues).await?;
     let mut warnings = std::mem::take(&mut desk.warnings);
     warnings.extend(doubts);
     warnings.extend(notes);
+    warnings.extend(left);
 
     let answered = answers(&plan, &reach).await.unwrap_or(false);
     let mut replaced = replace(hands, journal, &plan, moves, stays, &slug, cancel).await?;
@@ -179,6 +186,8 @@ async fn restore(
         longest_hold_seconds: quiesce::longest(&replaced.containers),
         containers: replaced.containers,
         notes: std::mem::take(&mut site.notes).into_iter().chain(plan.notes).collect(),
+        translated,
+        to_do: plan.to_do,
         warnings,
     })
 }

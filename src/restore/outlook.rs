@@ -8,9 +8,10 @@ use super::Order;
 use super::find_out::find_out;
 use super::onto::{self, Site};
 use crate::archive::{self, Archive, Checks};
+use crate::companions::handover::Clues;
 use crate::hands::Hands;
 use crate::island::island;
-use crate::model::Asks;
+use crate::model::{Asks, Item};
 use crate::plan::{self, RestorePlan};
 use crate::reach::Reach;
 use crate::swap::{Room, Targets};
@@ -29,6 +30,8 @@ pub struct Outlook {
     /// read.
     pub(super) stays: Vec<PathBuf>,
     targets: Targets,
+    /// What the translations are made of.
+    pub(super) clues: Clues,
 }
 
 /// Something speaks against a restore; nothing was touched.
@@ -83,6 +86,8 @@ pub async fn look(
     }
     let mut plan = plan::restore(&facts, home, &contents, &order.request)?;
     site.make_sources(archive, &plan, &reach).await?;
+    let clues = clues(hands, archive, plan.telling(&contents, &order.request), cancel).await?;
+    plan.hand_over(&contents, &order.request, &clues);
     let mut stays = vec![archive.path.clone()];
     stays.extend(hands.store_of(&plan.home, &reach));
     let routes = std::mem::take(&mut plan.routes);
@@ -90,9 +95,34 @@ pub async fn look(
     let targets = island("looking", move || Targets::look(routes, &at, &staying, &cancel)).await?;
     plan.routes.clone_from(&targets.routes);
     let mut outlook =
-        Outlook { plan, rooms: Vec::new(), doubts: Vec::new(), reach, stays, targets };
+        Outlook { plan, rooms: Vec::new(), doubts: Vec::new(), reach, stays, targets, clues };
     outlook.gather();
     Ok(outlook)
+}
+
+/// Reads the small files of a backup that tell what needs a hand.
+async fn clues(
+    hands: &Hands,
+    archive: &Archive,
+    telling: Vec<(Item, Vec<&'static str>)>,
+    cancel: &CancellationToken,
+) -> anyhow::Result<Clues> {
+    if telling.is_empty() {
+        return Ok(Clues::default());
+    }
+    let (archive, monitor, cancel) = (archive.clone(), hands.monitor.clone(), cancel.clone());
+    let items: Vec<Item> = telling.iter().map(|(item, _)| item.clone()).collect();
+    monitor.step("looking into the backup", archive.size_of(&items));
+    island("looking into the backup", move || {
+        let mut clues = Clues::default();
+        for (item, paths) in telling {
+            for (path, text) in archive::texts(&archive, &item, &paths, &cancel, &*monitor)? {
+                clues.add(item.clone(), path, text);
+            }
+        }
+        Ok(clues)
+    })
+    .await
 }
 
 /// Reads the backup to its end, and measures on the way what each target gets.

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::Outlook;
 use crate::archive::Archive;
+use crate::companions::handover::ToDo;
 use crate::plan::Route;
 use crate::swap::Room;
 
@@ -33,7 +34,9 @@ pub struct Preview {
     /// What speaks against it, as sentences that end in what to do.
     pub problems: Vec<String>,
     /// What a person has to do by hand.
-    pub to_do: Vec<String>,
+    pub to_do: Vec<ToDo>,
+    /// What of that the restore does itself, since it was asked to.
+    pub translations: Vec<ToDo>,
 }
 
 /// Home Assistant's versions, where they are known.
@@ -93,6 +96,7 @@ impl Preview {
             notes: plan.notes.iter().chain(&outlook.doubts).cloned().collect(),
             problems: plan.problems.clone(),
             to_do: plan.to_do.clone(),
+            translations: plan.translations.clone(),
         }
     }
 }

@@ -1,15 +1,16 @@
-//! Everything is extracted beside its target.
+//! Everything is extracted beside its target, and made ready there.
 
 use tokio_util::sync::CancellationToken;
 
 use crate::archive::Archive;
+use crate::companions::handover::Clues;
 use crate::hands::Hands;
 use crate::island::island;
 use crate::journal::Journal;
 use crate::plan::RestorePlan;
 use crate::reach::Reach;
-use crate::signals;
 use crate::swap::Moves;
+use crate::{signals, translate};
 
 /// Extracts everything beside its target, while the home goes on.
 pub(super) async fn extract(
@@ -30,6 +31,24 @@ pub(super) async fn extract(
             Ok(()) => Ok((moves, warnings)),
             Err(err) => Err(moves.discard_after(err.into())),
         }
+    })
+    .await
+}
+
+/// Makes what was extracted ready for life without a Supervisor; gives what was done and what was
+/// left, as sentences.
+pub(super) async fn translate(
+    plan: &RestorePlan,
+    moves: Moves,
+    clues: Clues,
+) -> anyhow::Result<(Moves, Vec<String>, Vec<String>)> {
+    if plan.translations.is_empty() {
+        return Ok((moves, Vec::new(), Vec::new()));
+    }
+    let changes = plan.translations.clone();
+    island("translating", move || match translate::translate(&moves, &changes, &clues) {
+        Ok((done, left)) => Ok((moves, done, left)),
+        Err(err) => Err(moves.discard_after(err)),
     })
     .await
 }

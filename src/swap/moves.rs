@@ -10,7 +10,7 @@ use super::exchange::is_folder;
 use super::keep::kept;
 use super::staging::{self, Staging};
 use super::targets;
-use crate::archive::{self, Archive, Target};
+use crate::archive::{self, Archive, ROOT, Target};
 use crate::journal::{Event, Journal, SwapMount};
 use crate::model::Item;
 use crate::monitor::Monitor;
@@ -125,7 +125,7 @@ impl Moves {
         // All that is left is known to the caller by now, also when something here fails.
         empty.iter().try_for_each(|it: &Move| staging::discard(it.staging.folder()).map(drop))?;
         self.moves.iter().try_for_each(|it| it.check().and_then(|()| it.dress()))?;
-        self.moves.iter().try_for_each(|it| staging::sync(it.staging.folder()))
+        self.sync()
     }
 
     /// The exchange that is ready, with everything as it is now. What lies in `stays`, the routes'
@@ -159,6 +159,35 @@ impl Moves {
 /// A file of text in a mount, where it can be read.
 pub fn text(target: &Path, name: &str) -> Option<String> {
     fs::read_to_string(target.join(name)).ok()
+}
+
+impl Moves {
+    /// Where a file of a part was extracted to: a staging folder, and the path below it.
+    pub fn place_of(&self, item: &Item, path: &Path) -> Option<(PathBuf, PathBuf)> {
+        let routes = self.moves.iter().flat_map(|it| it.routes.iter().map(move |to| (it, to)));
+        let of_item = routes.filter(|(_, to)| to.from == *item);
+        let below = |(it, to): (&Move, &Route)| {
+            let rest = path.strip_prefix(&to.tree.prefix).ok()?;
+            let place: PathBuf =
+                [Path::new(ROOT), &to.below, rest].iter().flat_map(|it| it.components()).collect();
+            Some((to.tree.prefix.len(), it.staging.folder().to_owned(), place))
+        };
+        // An entry goes to the longest prefix.
+        let found = of_item.filter_map(below).max_by_key(|(length, ..)| *length)?;
+        Some((found.1, found.2))
+    }
+
+    /// Where what a container sees at a path was extracted to.
+    pub fn place_at(&self, item: &Item, destination: &Path) -> Option<(PathBuf, PathBuf)> {
+        let is_it = |to: &Route| to.item == *item && to.tree.destination == destination;
+        let found = self.moves.iter().find(|it| it.routes.iter().any(is_it))?;
+        Some((found.staging.folder().to_owned(), ROOT.into()))
+    }
+
+    /// Brings all that was extracted to the disk.
+    pub fn sync(&self) -> anyhow::Result<()> {
+        self.moves.iter().try_for_each(|it| staging::sync(it.staging.folder()))
+    }
 }
 
 impl Move {

@@ -129,6 +129,7 @@ pub(crate) fn facts(name: &str) -> Container {
         health: Health::None,
         mounts: mounts(name),
         host_network: false,
+        networks: Vec::new(),
         addresses: vec![IpAddr::from([172, 17, 0, 2])],
         joined_network: None,
         stop_timeout: Some(Duration::from_secs(1)),

@@ -17,6 +17,7 @@ pub(crate) fn container(name: &str, image: &str) -> Container {
         health: Health::None,
         mounts: Vec::new(),
         host_network: false,
+        networks: Vec::new(),
         addresses: Vec::new(),
         joined_network: None,
         stop_timeout: None,

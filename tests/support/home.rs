@@ -120,6 +120,14 @@ impl Home {
         name
     }
 
+    /// Makes a network on which containers know each other's names; gives its name.
+    pub(crate) fn network(&self, what: &str) -> String {
+        let name = self.name(what);
+        self.guard(&["network", "rm"], &name);
+        docker(&["network", "create", "--label", LABEL, &name]);
+        name
+    }
+
     /// Gives the helper's image another name for as long as this home lives, so that it is taken
     /// for a known companion.
     pub(crate) fn image(&self, name: &str) -> String {

@@ -1,5 +1,6 @@
 //! The plan of a restore: what goes where, who is stopped for it, and what speaks against it.
 
+mod handover;
 mod own;
 mod routes;
 mod starts;
@@ -17,6 +18,7 @@ use self::stops::{rests, stopped_note, stops};
 use self::twins::{Twin, twins};
 use super::parts::plan_parts;
 use super::{Facts, Hold, Home, Map, Refused};
+use crate::companions::handover::ToDo;
 use crate::model::{Asks, Contents, Item, Part, State, Tree};
 
 /// What a person asked for.
@@ -30,6 +32,8 @@ pub struct RestoreRequest {
     pub allow_newer: bool,
     /// What a person says of which add-on a container is; it counts for parts of other writers.
     pub map: Map,
+    /// Whether what needs a hand is done where that is without doubt.
+    pub translate: bool,
 }
 
 /// What a restore will do.
@@ -52,7 +56,9 @@ pub struct RestorePlan {
     /// begun.
     pub problems: Vec<String>,
     /// What a person has to do by hand, before or after.
-    pub to_do: Vec<String>,
+    pub to_do: Vec<ToDo>,
+    /// What of it the restore does itself.
+    pub translations: Vec<ToDo>,
 }
 
 /// Where one tree of an item goes.
@@ -155,6 +161,7 @@ pub fn restore(
         notes: Vec::new(),
         problems: Vec::new(),
         to_do: Vec::new(),
+        translations: Vec::new(),
     };
     let restores_home = wanted.contains(&Item::HomeAssistant);
     if restores_home {
