@@ -67,7 +67,12 @@ fn written(home: &Home) -> String {
     ];
     let parts = [
         Part("homeassistant", files.map(|(name, text)| (name, text.to_owned())).into()),
-        addon("core_mosquitto", &options, &[("data/system_user.json", &users)]),
+        // A database of the broker's would have to be one, and it does without.
+        addon(
+            "core_mosquitto",
+            &options,
+            &[("data/system_user.json", &users), ("data/own.pem", "a file of a person's own")],
+        ),
         addon("core_mariadb", &json!({}), &[]),
     ];
     backup(&home.bench.path().join("supervisor.tar"), &parts).display().to_string()
