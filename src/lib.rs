@@ -32,6 +32,7 @@ pub mod quiesce;
 pub mod reach;
 pub mod recover;
 pub mod restore;
+pub mod schedule;
 pub mod secret;
 pub mod signals;
 pub mod store;
