@@ -21,11 +21,14 @@ use crate::capture::{Capture, NoRoom, Staging};
 use crate::hands::Hands;
 use crate::island::island;
 use crate::journal::{Event, Story};
+use crate::model::Job;
 use crate::plan::{BackupPlan, BackupRequest, HoldLimit, Pick};
+use crate::prune;
 use crate::quiesce::databases::Consistency;
 use crate::quiesce::hooks::{self, Before, Ran};
 use crate::quiesce::{self, Stillness};
 use crate::recover::{self, Desk};
+use crate::retention::Keep;
 use crate::signals;
 use crate::store::Store;
 
@@ -59,6 +62,8 @@ pub struct Report {
     pub hooks: Vec<Ran>,
     /// What is not in it because its container asked for that, with the container's name.
     pub skipped: Vec<String>,
+    /// The older backups of its job that were removed, as the settings say.
+    pub pruned: Vec<PathBuf>,
     /// What is good to know.
     pub notes: Vec<String>,
     /// What a person should look at.
@@ -114,7 +119,15 @@ async fn carry_out(
     let capture = warm(hands, prepared, &mut warnings, cancel).await?;
 
     desk.guard().await?;
-    let run = Run { hands, desk, plan: &plan, store, limit: request.limit, wrapper, cancel };
+    let run = Run {
+        hands,
+        desk,
+        plan: &plan,
+        store: store.clone(),
+        limit: request.limit,
+        wrapper,
+        cancel,
+    };
     let before = hooks_before(&run).await?;
     let still = still::still(&run, capture, &before).await;
     // Whatever became of the hold, and as soon as it is over.
@@ -138,7 +151,19 @@ async fn carry_out(
     }
     warnings.append(&mut report.warnings);
     report.warnings = warnings;
+    if let (Some(job), Some(keep)) = (plan.job, request.keep) {
+        prune(store, job, keep, &mut report).await;
+    }
     Ok(report)
+}
+
+/// Removes older backups of the same job. That it cannot be done takes nothing from this one.
+async fn prune(store: Store, job: Job, keep: Keep, report: &mut Report) {
+    let pruned = island("pruning", move || prune::run(&store, &job, &keep, Timestamp::now())).await;
+    match pruned {
+        Ok(gone) => report.pruned = gone.into_iter().map(|it| it.path).collect(),
+        Err(err) => report.warnings.push(format!("older backups were not pruned: {err:#}")),
+    }
 }
 
 async fn prepared_wrapper(wrapping: &Wrapping) -> anyhow::Result<Arc<Wrapper>> {
@@ -220,6 +245,7 @@ fn report(plan: &BackupPlan, still: &Still) -> Report {
         databases: still.databases.clone(),
         hooks: Vec::new(),
         skipped: Vec::new(),
+        pruned: Vec::new(),
         notes: still.notes.clone(),
         warnings: still.warnings.clone(),
     }
@@ -228,5 +254,9 @@ fn report(plan: &BackupPlan, still: &Still) -> Report {
 /// The metadata of what is in the backup in the end.
 fn metadata(plan: &BackupPlan, capture: &Capture) -> Metadata {
     let parts: Vec<_> = capture.parts().cloned().collect();
-    Metadata::new(&plan.name, Timestamp::now(), &parts, plan.compressed)
+    let mut metadata = Metadata::new(&plan.name, Timestamp::now(), &parts, plan.compressed);
+    if let Some(manifest) = &mut metadata.hearthkeep {
+        manifest.job = plan.job.clone();
+    }
+    metadata
 }

@@ -8,6 +8,7 @@ use crate::catalog::NoSuchBackup;
 use crate::lock::Busy;
 use crate::plan::Refused;
 use crate::restore::RolledBack;
+use crate::settings::{BadSettings, NoSuchProfile};
 use crate::signals::Cancelled;
 
 /// How the program ended.
@@ -68,7 +69,8 @@ impl Exit {
             _ if err.is::<Busy>() => Exit::Busy,
             _ if err.is::<NoPassword>() => Exit::WrongPassword,
             _ if err.is::<RolledBack>() => Exit::RolledBack,
-            _ if err.is::<Mistake>() => Exit::Usage,
+            _ if err.is::<BadSettings>() => Exit::Configuration,
+            _ if err.is::<NoSuchProfile>() || err.is::<Mistake>() => Exit::Usage,
             _ => Exit::Failed,
         }
     }

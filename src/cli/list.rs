@@ -5,9 +5,9 @@ use serde::Serialize;
 use super::render::{size, table};
 use super::{Exit, Face};
 use crate::archive::{Archive, Metadata};
-use crate::catalog;
 use crate::island::island;
 use crate::model::Item;
+use crate::{catalog, store};
 
 #[derive(Debug, Serialize)]
 struct Listed {
@@ -20,11 +20,16 @@ struct Listed {
     compressed: bool,
     homeassistant: Option<String>,
     items: Vec<String>,
+    /// The job that it belongs to, empty for the one without a name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    profile: Option<String>,
+    pinned: bool,
 }
 
 impl From<&Archive> for Listed {
     fn from(archive: &Archive) -> Listed {
         let metadata = &archive.metadata;
+        let job = metadata.hearthkeep.as_ref().and_then(|it| it.job.as_ref());
         Listed {
             slug: metadata.slug.clone(),
             name: metadata.name.clone(),
@@ -35,6 +40,8 @@ impl From<&Archive> for Listed {
             compressed: metadata.compressed,
             homeassistant: metadata.homeassistant.as_ref().map(|it| it.version.clone()),
             items: metadata.items().iter().map(Item::to_string).collect(),
+            profile: job.map(|it| it.profile.clone()),
+            pinned: store::is_pinned(&archive.path, &metadata.slug),
         }
     }
 }
@@ -67,11 +74,12 @@ fn text(listing: &Listing) -> String {
     let head = ["SLUG", "DATE", "SIZE", "NAME", "ITEMS"].map(str::to_owned).to_vec();
     let rows = listing.backups.iter().map(|it| {
         let cipher = if it.protected { " (encrypted)" } else { "" };
+        let pin = if it.pinned { " (pinned)" } else { "" };
         vec![
             it.slug.clone(),
             local(&it.date),
             size(it.size_bytes),
-            format!("{}{cipher}", it.name),
+            format!("{}{cipher}{pin}", it.name),
             it.items.join(" "),
         ]
     });
@@ -129,6 +137,13 @@ fn details(archive: &Archive) -> String {
     if let Some(record) = &metadata.homeassistant {
         let database = if record.exclude_database { ", without its database" } else { "" };
         rows.push(vec!["home".to_owned(), format!("Home Assistant {}{database}", record.version)]);
+    }
+    if let Some(job) = metadata.hearthkeep.as_ref().and_then(|it| it.job.as_ref()) {
+        let profile = if job.profile.is_empty() { "without a profile" } else { &job.profile };
+        rows.push(vec!["job".to_owned(), format!("{profile}, of {}", job.home)]);
+    }
+    if store::is_pinned(&archive.path, &metadata.slug) {
+        rows.push(vec!["pin".to_owned(), "stays until it is unpinned".to_owned()]);
     }
     if metadata.protected {
         rows.push(vec!["cipher".to_owned(), "encrypted".to_owned()]);

@@ -1,7 +1,6 @@
 //! `hearthkeep restore`.
 
 use std::io::{IsTerminal, Write};
-use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -19,7 +18,7 @@ pub(super) async fn run(face: &Face, args: Restore) -> anyhow::Result<Exit> {
     let order = Order {
         pick: face.pick(),
         request: RestoreRequest { only: args.only },
-        trial: Trial { patience: Duration::from_secs(args.patience) },
+        trial: Trial { patience: face.profile.patience },
     };
     let hands = face.hands().await?;
     if args.dry_run || !args.yes {

@@ -12,6 +12,6 @@ mod who;
 pub use container::{Container, Health, Mount, MountKind, State};
 pub use contents::Contents;
 pub use item::{FOLDERS, Item};
-pub use manifest::{Manifest, PartRecord, TreeRecord};
+pub use manifest::{Job, Manifest, PartRecord, TreeRecord};
 pub use part::{Part, PartKind, Tree, member_name};
 pub use who::{Compose, Who};

@@ -171,6 +171,15 @@ fn version(homeassistant: &Container, facts: &Facts) -> Option<String> {
 }
 
 impl Home {
+    /// What this home is called in its backups, also after its containers were made anew: the
+    /// Compose project and the service of Home Assistant, or its container's name.
+    pub fn title(&self) -> String {
+        match self.homeassistant.compose() {
+            Some(compose) => format!("{}/{}", compose.project, compose.service),
+            None => self.homeassistant.name.clone(),
+        }
+    }
+
     /// All containers of the home, Home Assistant first.
     pub fn containers(&self) -> impl Iterator<Item = &Container> {
         std::iter::once(&self.homeassistant).chain(&self.companions)
