@@ -129,6 +129,7 @@ pub fn backup(facts: &Facts, home: Home, request: &BackupRequest) -> Result<Back
     warnings.extend(not_run);
     warnings.extend(warnings::podman(facts));
     warnings.extend(warnings::silent(facts, &home));
+    warnings.extend(warnings::labels(facts, &home));
     left_out.extend(home.of_swarm.iter().map(of_swarm));
     if request.only.is_empty() {
         warnings.extend(home.of_swarm.iter().map(warnings::of_swarm));

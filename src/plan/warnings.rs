@@ -1,6 +1,6 @@
 //! What a person should know of a backup although it is made.
 
-use super::{Facts, Hold, Home, How, hold, home, mounts};
+use super::{Facts, Hold, Home, How, hold, home, labels, mounts};
 use crate::model::{Container, Mount, Part, State};
 
 /// That a container of the home is left out.
@@ -27,6 +27,20 @@ pub(super) fn silent(facts: &Facts, home: &Home) -> impl Iterator<Item = String>
             "{} was passed over: the engine does not answer about it (`docker inspect`)",
             it.name
         )
+    })
+}
+
+/// A sentence on each container outside the home whose labels mean nothing: it may be outside for
+/// that reason alone. Those of another home are that home's business.
+pub(super) fn labels(facts: &Facts, home: &Home) -> impl Iterator<Item = String> {
+    let is_stranger = |it: &&Container| {
+        !home::is_us(it, facts)
+            && !home.containers().chain(&home.of_swarm).any(|ours| ours.id == it.id)
+            && !home::is_of_another(it, home, facts)
+    };
+    let strangers = facts.containers.iter().filter(move |it| is_stranger(it));
+    strangers.filter_map(|it| {
+        Some(format!("{}; it does not belong to the home", labels::check(it).err()?))
     })
 }
 
