@@ -68,6 +68,11 @@ impl Schedule {
         Schedule { jitter: jitter.min(MAX_JITTER), ..self }
     }
 
+    /// How long a run may be put off at most.
+    pub fn jitter(&self) -> Duration {
+        self.jitter
+    }
+
     /// The first moment after `after` at which the job is due, before it is put off.
     pub fn next_after(&self, after: Timestamp) -> Option<Timestamp> {
         let after = after.to_zoned(self.zone.clone());

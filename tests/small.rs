@@ -6,6 +6,8 @@
 
 #[path = "small/changing.rs"]
 mod changing;
+#[path = "small/checks.rs"]
+mod checks;
 #[path = "small/commands.rs"]
 mod commands;
 #[path = "small/crashes.rs"]
@@ -36,10 +38,14 @@ mod mounts;
 mod nasty;
 #[path = "small/passwords.rs"]
 mod passwords;
+#[path = "small/profiles.rs"]
+mod profiles;
 #[path = "small/refusals.rs"]
 mod refusals;
 #[path = "small/routes.rs"]
 mod routes;
+#[path = "small/settings.rs"]
+mod settings;
 #[path = "small/signals.rs"]
 mod signals;
 #[path = "small/single_files.rs"]

@@ -111,6 +111,8 @@ pub(super) enum Command {
     Pin(OneBackup),
     /// Let the settings decide on a backup again
     Unpin(OneBackup),
+    /// Look whether everything is in place, and say what to do where it is not
+    Check,
     /// Close what an interrupted run left open: release what it held, remove its unfinished file
     Resume,
     /// Watch over a run that started it

@@ -4,6 +4,7 @@
 
 mod args;
 mod backup;
+mod check;
 mod diff;
 mod exit;
 mod files;
@@ -98,6 +99,7 @@ fn carry_out(args: Args, out: Out) -> anyhow::Result<Exit> {
             Command::Prune(args) => prune::run(&face, args).await,
             Command::Pin(args) => pin::pin(&face, &args.backup).await,
             Command::Unpin(args) => pin::unpin(&face, &args.backup).await,
+            Command::Check => check::run(&face).await,
             Command::Resume => resume::run(&face).await,
             // It needs none of this, and was answered above.
             Command::Guardian => Ok(Exit::Done),

@@ -18,7 +18,7 @@ use futures_util::future::join_all;
 use tokio::net::UnixStream;
 use tokio::time::timeout;
 
-use super::{About, Backend, Command, Error, Executed, Session, facts};
+use super::{About, Backend, Command, Error, Executed, Forbidden, Session, facts};
 use crate::model::{Container, State};
 
 /// For an engine to say its version. It is quick even on a small machine that just boots.
@@ -154,6 +154,10 @@ impl Backend for Docker {
             root: info.docker_root_dir.unwrap_or_default().into(),
             is_podman,
         })
+    }
+
+    async fn rights(&self) -> Result<Vec<Forbidden>, Error> {
+        self.ask_for_rights().await
     }
 
     async fn look(&self) -> Result<Vec<Container>, Error> {

@@ -8,6 +8,7 @@ mod docker;
 mod error;
 mod exec;
 mod facts;
+mod rights;
 mod script;
 mod simulator;
 
@@ -19,6 +20,7 @@ use async_trait::async_trait;
 
 pub use self::error::Error;
 pub use self::exec::{Command, Executed, Session};
+pub use self::rights::Forbidden;
 pub use self::script::Script;
 pub use self::simulator::{Fault, Simulator};
 use crate::model::Container;
@@ -68,6 +70,12 @@ impl Engine {
     /// What the engine says of itself.
     pub async fn about(&self) -> Result<About, Error> {
         self.backend.about().await
+    }
+
+    /// What the engine does not let this program do of all that backups and restores need. Nothing
+    /// is done to find out.
+    pub async fn rights(&self) -> Result<Vec<Forbidden>, Error> {
+        self.backend.rights().await
     }
 
     /// All containers, stopped ones too, sorted by name. One that vanishes while it is looked at
@@ -137,6 +145,7 @@ impl Engine {
 #[async_trait]
 trait Backend: Send + Sync + std::fmt::Debug {
     async fn about(&self) -> Result<About, Error>;
+    async fn rights(&self) -> Result<Vec<Forbidden>, Error>;
     async fn look(&self) -> Result<Vec<Container>, Error>;
     async fn inspect(&self, container: &str) -> Result<Container, Error>;
     async fn pause(&self, container: &str) -> Result<(), Error>;

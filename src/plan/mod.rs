@@ -25,6 +25,7 @@ pub use hooks::{Hook, Hooks, OnError};
 pub use order::start_order;
 pub use refused::Refused;
 pub use restore::{RestorePlan, RestoreRequest, Route, restore};
+pub use warnings::strangers_with_data;
 
 use crate::model::Container;
 

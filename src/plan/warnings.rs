@@ -30,15 +30,28 @@ pub(super) fn silent(facts: &Facts, home: &Home) -> impl Iterator<Item = String>
     })
 }
 
+/// The containers outside the home that have data of their own, and of which nobody has said that
+/// they stay outside. Those of other homes and of Swarm are somebody else's.
+pub fn strangers_with_data<'a>(facts: &'a Facts, home: &Home) -> Vec<&'a Container> {
+    let has_data = |it: &Container| {
+        it.mounts.iter().any(|it| it.writable && mounts::unwanted(it, facts).is_none())
+    };
+    let is_unsaid = |it: &Container| it.label("hearthkeep.enable").is_none();
+    let all = facts.containers.iter();
+    all.filter(|it| is_stranger(it, facts, home) && is_unsaid(it) && has_data(it)).collect()
+}
+
+/// Whether a container belongs neither to the home nor to another one, and is not this program.
+fn is_stranger(container: &Container, facts: &Facts, home: &Home) -> bool {
+    !home::is_us(container, facts)
+        && !home.containers().chain(&home.of_swarm).any(|ours| ours.id == container.id)
+        && !home::is_of_another(container, home, facts)
+}
+
 /// A sentence on each container outside the home whose labels mean nothing: it may be outside for
 /// that reason alone. Those of another home are that home's business.
 pub(super) fn labels(facts: &Facts, home: &Home) -> impl Iterator<Item = String> {
-    let is_stranger = |it: &&Container| {
-        !home::is_us(it, facts)
-            && !home.containers().chain(&home.of_swarm).any(|ours| ours.id == it.id)
-            && !home::is_of_another(it, home, facts)
-    };
-    let strangers = facts.containers.iter().filter(move |it| is_stranger(it));
+    let strangers = facts.containers.iter().filter(|it| is_stranger(it, facts, home));
     strangers.filter_map(|it| {
         Some(format!("{}; it does not belong to the home", labels::check(it).err()?))
     })

@@ -114,10 +114,11 @@ impl Settings {
         std::iter::once(&self.nameless).chain(self.profiles.values())
     }
 
-    /// The jobs that run by themselves: the profiles, or where there are none the one without a name.
-    pub fn scheduled(&self) -> impl Iterator<Item = &Profile> {
+    /// The jobs that are to run by themselves: the profiles, or where there are none the one
+    /// without a name.
+    pub fn jobs(&self) -> impl Iterator<Item = &Profile> {
         let without_name = self.profiles.is_empty().then_some(&self.nameless);
-        without_name.into_iter().chain(self.profiles.values()).filter(|it| it.schedule.is_some())
+        without_name.into_iter().chain(self.profiles.values())
     }
 }
 

@@ -153,7 +153,7 @@ impl Profile {
     /// Its name for people.
     pub fn title(&self) -> String {
         match self.profile.as_str() {
-            "" => "backups without a profile".to_owned(),
+            "" => "backups".to_owned(),
             name => format!("profile {name}"),
         }
     }
