@@ -269,3 +269,56 @@ fn a_bomb_of_aliases_is_refused_at_once() {
     let text = text.replace("x0:", "only:").replace("x1:", "exclude:");
     assert!(build(&text, &[], Written::default()).is_err());
 }
+
+/// The file that comes with the package.
+const EXAMPLE: &str = include_str!("../../packaging/config.yaml");
+
+#[test]
+fn the_example_sets_nothing_and_could_set_everything() {
+    let as_it_is = settings(EXAMPLE, &[]);
+    assert_eq!(as_it_is.all().count(), 1);
+    assert!(as_it_is.nameless.store.is_none() && as_it_is.nameless.keep.is_none());
+
+    // A key stands right behind its mark, a sentence does not.
+    let is_key = |line: &str| line.starts_with('#') && !line.starts_with("# ") && line.len() > 1;
+    let in_profiles = |line: &str| line.starts_with("#  ");
+    let set: String = EXAMPLE
+        .lines()
+        .filter(|it| is_key(it) || in_profiles(it))
+        .map(|it| format!("{}\n", &it[1..]))
+        .collect();
+    let all = settings(&set, &[]);
+    let night = all.profile(Some("night")).expect("the example has it");
+    assert!(night.schedule.as_ref().is_some_and(|it| it.jitter() == Duration::from_mins(10)));
+    assert_eq!(night.keep, Some(Keep { daily: 7, weekly: 4, ..Keep::default() }));
+    assert!(all.profile(Some("away")).is_ok_and(|it| it.only == ["homeassistant"]));
+
+    // The parser knows all keys, and tells them where one is none of them.
+    let told = |text: &str| build(text, &[], Written::default()).expect_err(text);
+    for text in ["xyzzy: 1", "keep: { xyzzy: 1 }", "schedule: { xyzzy: 1 }"] {
+        let err = told(text);
+        let (_, keys) = err.split_once("there are ").unwrap_or_else(|| panic!("{err}"));
+        for key in keys.split(", ") {
+            assert!(
+                set.contains(&format!("{key}: ")) || set.contains(&format!("{key}:\n")),
+                "{key}"
+            );
+        }
+    }
+}
+
+#[test]
+fn what_the_example_calls_default_is_what_holds() {
+    let usual = settings("", &[]).nameless;
+    for (key, is_so) in [
+        ("level: 2", usual.level == 2),
+        ("uncompressed: false", !usual.uncompressed),
+        ("format-version: 3", usual.format_version == 3),
+        ("max-hold: 30", usual.limit.longest == Duration::from_secs(30)),
+        ("on-max-hold: fail", usual.limit.then == OnMaxHold::Fail),
+        ("patience: 300", usual.patience == Duration::from_secs(300)),
+        ("no-database: false", !usual.no_database),
+    ] {
+        assert!(EXAMPLE.contains(&format!("\n#{key}\n")) && is_so, "{key}");
+    }
+}
