@@ -76,9 +76,8 @@ fn carry_out(args: Args, out: Out) -> anyhow::Result<Exit> {
         return guardian::run(&args.common.state_folder()?, out);
     }
     let cancel = signals::token()?;
-    let settings = words::settings(&args)?;
+    let (settings, profile) = words::settings(&args)?;
     runtime()?.block_on(async {
-        let profile = settings.profile(args.common.profile.as_deref())?.clone();
         let (common, password) = (args.common, OnceCell::new());
         let face = Face { out, common, settings, profile, cancel, password };
         match args.command {

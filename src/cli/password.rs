@@ -25,8 +25,8 @@ pub(super) struct NoPassword {
 }
 
 impl Face {
-    /// The password that was set, by file, variable or credential. However often it is asked for, it is read
-    /// once, since the file may be a pipe.
+    /// The password that was set, by file, variable or credential. However often it is asked for,
+    /// it is read once, since the file may be a pipe.
     pub(super) async fn password(&self) -> anyhow::Result<Option<Secret>> {
         let password = self.password.get_or_try_init(|| self.read_password()).await?;
         Ok(password.clone())

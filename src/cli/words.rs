@@ -2,16 +2,18 @@
 
 use super::args::{Args, Backup, Command, OnMaxHold, Selection};
 use crate::plan;
-use crate::settings::{Password, Settings, Variables, Written};
+use crate::settings::{Password, Profile, Settings, Variables, Written};
 
-/// The settings of this run. What closes an earlier run needs none, and no mistake in them may keep
-/// it from that.
-pub(super) fn settings(args: &Args) -> anyhow::Result<Settings> {
+/// The settings of this run, and the job that is meant. What closes an earlier run needs none, and
+/// no mistake in them may keep it from that.
+pub(super) fn settings(args: &Args) -> anyhow::Result<(Settings, Profile)> {
     if let Command::Resume | Command::Guardian = args.command {
-        return Ok(Settings::default());
+        return Ok((Settings::default(), Profile::default()));
     }
     let variables = Variables(&|it| std::env::var_os(it));
-    Settings::load(args.common.config.as_deref(), &variables, written(args))
+    let settings = Settings::load(args.common.config.as_deref(), &variables, written(args))?;
+    let profile = settings.profile(args.common.profile.as_deref())?.clone();
+    Ok((settings, profile))
 }
 
 fn written(args: &Args) -> Written {

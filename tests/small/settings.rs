@@ -45,7 +45,7 @@ fn a_mistake_in_the_settings_is_told_before_anything_is_held() {
     }
     // What was named has to be there; what closes an earlier run asks for none of it.
     let nowhere = [("HEARTHKEEP_CONFIG", missing.as_str())];
-    for (words, code) in [(&["list"][..], 78), (&["resume"], 0)] {
+    for (words, code) in [(&["list"][..], 78), (&["resume", "--profile", "nosuch"], 0)] {
         let mut command = home.command(words);
         command.envs(nowhere);
         let run = Run::from(command.output().expect("it runs")).ends(code);
