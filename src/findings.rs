@@ -137,10 +137,10 @@ pub fn age(
     });
     match late {
         Some(true) => Finding::new(Level::Warning, about, format!("{what}, and one was due since"))
-            .cured_by("look why it was not made: hearthkeep status, journalctl -u hearthkeep"),
+            .cured_by("look why it was not made: journalctl -u hearthkeep-backup"),
         Some(false) => Finding::new(Level::Ok, about, what),
         None if age > OLD => Finding::new(Level::Warning, about, what)
-            .cured_by("set a schedule in the settings, or enable hearthkeep-backup.timer"),
+            .cured_by("make one: hearthkeep backup, or enable hearthkeep-backup.timer"),
         None => Finding::new(Level::Ok, about, what),
     }
 }

@@ -15,8 +15,8 @@ pub const PARTIAL: &str = "partial";
 /// Begins the names of the folders in which a restore keeps what it exchanges.
 pub const STAGING: &str = ".hearthkeep-restore";
 
-/// The name below [`STAGING`] of what was there before.
-pub const STAGING_OLD: &str = "old";
+/// The names below [`STAGING`] of what was there before: on its way, or all of it.
+pub const STAGING_OLD: [&str; 2] = ["leaving", "old"];
 
 /// A file that gets its name only when it is complete. Dropped before, it leaves nothing behind.
 #[derive(Debug)]
@@ -118,6 +118,17 @@ impl Draft {
     }
 }
 
+impl Draft {
+    /// Gives the file its name, in place of one that may be there. On the disk when it returns.
+    pub fn replace(mut self) -> anyhow::Result<()> {
+        self.sync()?;
+        fs::rename(&self.draft, &self.path)
+            .with_context(|| format!("naming {}", self.path.display()))?;
+        self.named = true;
+        sync_folder(folder_of(&self.path))
+    }
+}
+
 impl Drop for Draft {
     fn drop(&mut self) {
         if !self.named {
@@ -147,6 +158,11 @@ pub fn has_changed(err: &io::Error) -> bool {
 /// Where a file lies until it is complete.
 pub fn draft_of(path: &Path) -> PathBuf {
     path.with_added_extension(PARTIAL)
+}
+
+/// Whether there is a file, also by way of a link.
+pub fn is_file(path: &Path) -> bool {
+    path.is_file()
 }
 
 /// Removes a file; gives whether there was one.

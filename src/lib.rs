@@ -1,7 +1,7 @@
 //! Hearthkeep backs up and restores Home Assistant Container homes, companions included.
 //!
-//! A tour, from the top: [`cli`] turns words into a request; the stories [`backup`] and
-//! [`restore`] read top to bottom; they ask [`plan`] what to do (rules, no I/O) and let hands do
+//! A tour, from the top: [`cli`] turns words into a request; the stories [`backup`],
+//! [`restore`] and [`boot`] read top to bottom; they ask [`plan`] what to do (rules, no I/O) and let hands do
 //! it: [`engine`] talks to Docker, [`quiesce`] holds and releases containers, [`capture`] walks
 //! their files, [`archive`] turns files into the Supervisor's format and back, [`store`] and
 //! [`catalog`] keep and find backups, [`swap`] puts restored folders in place. `ARCHITECTURE.md`
@@ -9,11 +9,14 @@
 
 pub mod archive;
 pub mod backup;
+pub mod boot;
 pub mod capture;
 pub mod catalog;
 pub mod check;
 pub mod cli;
 pub mod companions;
+pub mod compose;
+pub mod compose_file;
 pub mod engine;
 mod faults;
 pub mod findings;
@@ -26,6 +29,7 @@ pub mod journal;
 pub mod keyfile;
 pub mod kit;
 pub mod lock;
+pub mod mapfile;
 pub mod memory;
 pub mod model;
 pub mod monitor;
@@ -46,3 +50,4 @@ pub mod store;
 pub mod survey;
 pub mod swap;
 pub mod thaw;
+pub mod throwaway;

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use crate::archive::Archive;
-use crate::catalog;
+use crate::catalog::{self, Booted};
 use crate::model::Job;
 use crate::retention::{self, Dated, Keep, Reason};
 use crate::store::{self, Store};
@@ -62,6 +62,12 @@ pub fn judge(store: &Store, job: &Job, keep: &Keep, now: Timestamp) -> anyhow::R
 pub fn run(store: &Store, job: &Job, keep: &Keep, now: Timestamp) -> anyhow::Result<Vec<Judged>> {
     let mut judged = judge(store, job, keep, now)?;
     judged.retain(|it| it.reasons.is_empty());
-    judged.iter().try_for_each(|it| store.remove(&it.path))?;
+    judged.iter().try_for_each(|it| remove(store, it))?;
     Ok(judged)
+}
+
+/// Removes a backup, and what a boot test of it has shown.
+pub fn remove(store: &Store, backup: &Judged) -> anyhow::Result<()> {
+    store.remove(&backup.path)?;
+    Booted::forget(&backup.path)
 }

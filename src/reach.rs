@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::Read;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -45,13 +45,20 @@ impl Reach {
     }
 }
 
+impl Reach {
+    /// User and group of a path of the engine's host; nothing where it is out of reach.
+    pub fn owner(&self, source: &Path) -> Option<(u32, u32)> {
+        let status = fs::metadata(self.local(source)?).ok()?;
+        Some((status.uid(), status.gid()))
+    }
+}
+
 /// The container in which this process runs, where it runs in one of these.
 ///
 /// # Errors
 /// Where it runs in one, but which cannot be told.
 pub fn own_container(containers: &[Container]) -> anyhow::Result<Option<&Container>> {
-    let path = "/proc/self/mountinfo";
-    let text = fs::read_to_string(path).with_context(|| format!("reading {path}"))?;
+    let text = mountinfo()?;
     let points = mount_points(&text);
     // The kernel tells where a mount really lies, such as `/run/docker.sock` for one below
     // `/var/run`.
@@ -87,6 +94,20 @@ fn own_among<'a>(
             owner.name
         ),
     }
+}
+
+fn mountinfo() -> anyhow::Result<String> {
+    let path = "/proc/self/mountinfo";
+    fs::read_to_string(path).with_context(|| format!("reading {path}"))
+}
+
+/// Where something is mounted below a folder, or at a file, for this process, relative to it. The
+/// mount of a folder itself is not among them.
+pub fn mounted_below(target: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let points = mount_points(&mountinfo()?);
+    let below = points.iter().filter_map(|it| it.strip_prefix(target).ok());
+    let is_file = target.is_file();
+    Ok(below.filter(|it| is_file || !it.as_os_str().is_empty()).map(Path::to_owned).collect())
 }
 
 /// Where something is mounted for this process.
@@ -162,6 +183,7 @@ mod tests {
             image: String::new(),
             labels: [].into(),
             state: State::Running,
+            started: String::new(),
             health: Health::None,
             mounts: destinations.iter().map(|it| mount("/x", it)).collect(),
             host_network: false,
@@ -169,6 +191,7 @@ mod tests {
             joined_network: joined.map(str::to_owned),
             stop_timeout: None,
             auto_remove: false,
+            reaches_host: false,
             variables: Vec::new(),
             is_silent: false,
         }

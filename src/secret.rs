@@ -1,7 +1,8 @@
-//! A password, which nothing prints and nothing leaves in memory.
+//! A password or another secret, which nothing prints and nothing leaves in memory.
 
 use std::fmt;
 
+use serde::{Deserialize, Deserializer};
 use zeroize::Zeroizing;
 
 /// The environment variable that may hold the password.
@@ -20,6 +21,13 @@ impl Secret {
     /// The text itself, for whoever makes a key of it.
     pub fn expose(&self) -> &str {
         &self.0
+    }
+}
+
+/// Read from a file that keeps it. There is no way to write one by accident.
+impl<'de> Deserialize<'de> for Secret {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Secret, D::Error> {
+        String::deserialize(deserializer).map(Secret::new)
     }
 }
 

@@ -14,8 +14,8 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use hearthkeep::engine::{Command, Error};
-use hearthkeep::model::{Health, State};
+use hearthkeep::engine::{Command, Error, MARK, Marked};
+use hearthkeep::model::{Health, MountKind, Replica, State};
 
 use self::lab::{DEADLINE, IMAGE, LABEL, Lab, Ways, mounts, tests_folder};
 
@@ -53,6 +53,9 @@ on_both! {
     talks_to_a_client
     hears_why_a_client_ended
     gives_up_on_a_silent_client
+    makes_and_removes_by_mark
+    makes_a_container_like_another
+    makes_nothing_like_nobody
 }
 
 async fn shows_a_container_as_it_is(lab: Lab) -> Outcome {
@@ -283,6 +286,69 @@ async fn gives_up_on_a_silent_client(lab: Lab) -> Outcome {
     let error = session.ask("hello\n", "goodbye", Duration::from_secs(1)).await;
     let error = error.expect_err("it only repeats");
     assert!(matches!(error, Error::TimedOut { .. }), "{error}");
+    Ok(())
+}
+
+async fn makes_and_removes_by_mark(lab: Lab) -> Outcome {
+    let home = lab.container(Ways::Runs).await;
+    let (engine, name) = (&home.engine, home.made());
+    assert_eq!(engine.marked(&name).await?, Marked::default());
+    let folder = engine.create_volume(&name, &name).await?;
+    assert!(folder.ends_with(Path::new(&name).join("_data")), "{}", folder.display());
+    engine.create_network(&name, &name).await?;
+    let id = engine.create_replica(&home.replica(), &name).await?;
+    let marked = engine.marked(&name).await?;
+    assert_eq!((marked.containers, marked.networks), (vec![id.clone()], vec![name.clone()]));
+    // One by its name, and the one that came with the container.
+    assert_eq!(marked.volumes.len(), 2, "{:?}", marked.volumes);
+    engine.start(&id).await?;
+    for _ in 0..2 {
+        engine.remove_container(&id).await?;
+        engine.remove_network(&name).await?;
+        assert_eq!(engine.marked(&name).await?.volumes, [name.as_str()]);
+    }
+    for _ in 0..2 {
+        engine.remove_volume(&name).await?;
+        assert!(engine.marked(&name).await?.is_empty());
+    }
+    home.is(State::Running).await
+}
+
+async fn makes_a_container_like_another(lab: Lab) -> Outcome {
+    let home = lab.container(Ways::Runs).await;
+    let (engine, name) = (&home.engine, home.made());
+    engine.create_network(&name, &name).await?;
+    engine.create_replica(&home.replica(), &name).await?;
+    let made = engine.inspect(&name).await?;
+    let like = engine.inspect(&home.name).await?;
+    assert_eq!(made.state, State::Stopped);
+    assert_eq!(made.stop_timeout, like.stop_timeout);
+    assert_eq!(made.label(MARK), Some(name.as_str()));
+    assert_eq!(made.label("hearthkeep.enable"), Some("false"));
+    let mounts: Vec<_> =
+        made.mounts.iter().map(|it| (it.destination.to_str(), it.writable)).collect();
+    let in_memory = like.mounts.iter().filter(|it| it.kind == MountKind::Tmpfs);
+    let mut expected: Vec<_> = in_memory.map(|it| (it.destination.to_str(), it.writable)).collect();
+    expected.extend([(Some("/empty"), true), (Some("/given"), false)]);
+    expected.sort_unstable();
+    assert_eq!(mounts, expected);
+    engine.start(&name).await?;
+    assert_eq!(engine.inspect(&name).await?.addresses.len(), 1);
+    let again = engine.create_replica(&home.replica(), &name).await.expect_err("it is there");
+    assert!(matches!(again, Error::Refused { .. }), "{again}");
+    Ok(())
+}
+
+async fn makes_nothing_like_nobody(lab: Lab) -> Outcome {
+    let home = lab.container(Ways::Runs).await;
+    for name in ["hearthkeep-test-nobody", "..", ""] {
+        let replica = Replica { of: name.to_owned(), ..home.replica() };
+        match home.engine.create_replica(&replica, &home.made()).await {
+            Err(Error::NotFound { container }) => assert_eq!(container, name),
+            other => panic!("{name}: {other:?}"),
+        }
+        home.engine.remove_container(&home.made()).await?;
+    }
     Ok(())
 }
 

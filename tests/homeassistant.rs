@@ -7,12 +7,18 @@
 
 #[path = "homeassistant/api.rs"]
 mod api;
+#[path = "homeassistant/behind_tls.rs"]
+mod behind_tls;
+#[path = "homeassistant/booting.rs"]
+mod booting;
 #[path = "homeassistant/by_hand.rs"]
 mod by_hand;
 #[path = "homeassistant/encrypted.rs"]
 mod encrypted;
 #[path = "homeassistant/home.rs"]
 mod home;
+#[path = "homeassistant/machine.rs"]
+mod machine;
 #[path = "homeassistant/moving.rs"]
 mod moving;
 #[path = "homeassistant/next.rs"]
@@ -42,7 +48,9 @@ const ITEMS: [&str; 4] = ["homeassistant", "core_mosquitto", "share", "clock"];
 fn a_busy_home_moves_into_empty_volumes() {
     let (home, bench) = (Home::lived_in("busy"), Bench::new());
     moving::is_sound_five_times_in_a_row(&home, &bench);
+    booting::tells_good_backups_from_bad_ones(&home, &bench);
     moving::comes_up_elsewhere(&home, &bench);
+    machine::comes_up_on_a_new_one(&home, &bench);
 }
 
 #[test]
@@ -63,6 +71,7 @@ fn home_assistant_and_we_take_each_others_files() {
     // Stops Home Assistant, so that it can compare what lies still; the next one starts it.
     by_hand::restores_the_same(&home, &bench);
     rolling_back::brings_the_old_home_back(&home, &bench, &ours);
+    rolling_back::takes_no_recovery_mode_for_a_home(&home, &bench);
 }
 
 #[test]
@@ -71,6 +80,11 @@ fn the_newest_home_assistant_restores_what_is_encrypted() {
     next::restores_all(&file, "hunter2");
     next::refuses(&file, Some("another"));
     next::refuses(&file, None);
+}
+
+#[test]
+fn a_home_behind_tls_answers() {
+    behind_tls::answers();
 }
 
 /// A backup that others made.

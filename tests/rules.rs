@@ -1,6 +1,10 @@
 //! The rules and the holding, on facts and on the simulated engine: what cannot be made to happen
 //! on a real one at will.
 
+#[path = "rules/boots.rs"]
+mod boots;
+#[path = "rules/compose_files.rs"]
+mod compose_files;
 #[path = "rules/databases.rs"]
 mod databases;
 #[path = "rules/gates.rs"]
@@ -15,6 +19,8 @@ mod hooks;
 mod orders;
 #[path = "rules/stops.rs"]
 mod stops;
+#[path = "rules/twins.rs"]
+mod twins;
 #[path = "rules/warnings.rs"]
 mod warnings;
 

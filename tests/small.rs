@@ -4,6 +4,8 @@
 //! root, since only root may give files away, make devices and mount a small disk. Without any of
 //! that they fail rather than say nothing.
 
+#[path = "small/boots.rs"]
+mod boots;
 #[path = "small/changing.rs"]
 mod changing;
 #[path = "small/checks.rs"]
@@ -16,6 +18,8 @@ mod crashes;
 mod damage;
 #[path = "archive/damaged.rs"]
 mod damaged;
+#[path = "small/database_choice.rs"]
+mod database_choice;
 #[path = "small/databases.rs"]
 mod databases;
 #[path = "small/differences.rs"]
@@ -26,22 +30,36 @@ mod disk;
 mod encrypted;
 #[path = "small/fidelity.rs"]
 mod fidelity;
+#[path = "small/foreign.rs"]
+mod foreign;
+#[path = "small/fresh.rs"]
+mod fresh;
 #[path = "small/holds.rs"]
 mod holds;
 #[path = "small/hooks.rs"]
 mod hooks;
 #[path = "small/layout.rs"]
 mod layout;
+#[path = "small/mending.rs"]
+mod mending;
 #[path = "small/mounts.rs"]
 mod mounts;
+#[path = "small/moving.rs"]
+mod moving;
 #[path = "small/nasty.rs"]
 mod nasty;
+#[path = "small/onboarding.rs"]
+mod onboarding;
+#[path = "small/own_files.rs"]
+mod own_files;
 #[path = "small/passwords.rs"]
 mod passwords;
 #[path = "small/profiles.rs"]
 mod profiles;
 #[path = "small/refusals.rs"]
 mod refusals;
+#[path = "small/room.rs"]
+mod room;
 #[path = "small/routes.rs"]
 mod routes;
 #[path = "small/settings.rs"]
@@ -56,5 +74,7 @@ mod storm;
 mod stubborn;
 #[path = "small/tree.rs"]
 mod tree;
+#[path = "small/untouched.rs"]
+mod untouched;
 
 mod support;

@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use hearthkeep::archive::{self, Archive, Checks, Format, Metadata, Target, Wrapping};
+use hearthkeep::archive::{self, Archive, Checks, Format, Metadata, Share, Target, Wrapping};
 use hearthkeep::capture::{Capture, Source};
 use hearthkeep::fsx::Draft;
 use hearthkeep::model::{Item, Part, PartKind, Tree};
@@ -57,7 +57,11 @@ pub(crate) fn write(cipher: &str, tree: &Path, file: &Path) -> anyhow::Result<()
 pub(crate) fn extract(file: &Path, folder: &Path) -> anyhow::Result<()> {
     let archive = open(file)?;
     let member = archive.member_of(&Item::HomeAssistant).context("the part is missing")?;
-    let target = Target { prefix: PREFIX.to_owned(), staging: fs::canonicalize(folder)? };
+    let target = Target {
+        share: Share::all(PREFIX),
+        staging: fs::canonicalize(folder)?,
+        ..Default::default()
+    };
     let done = archive::extract(&archive, member, &[target], &CancellationToken::new(), &Quiet)?;
     anyhow::ensure!(done.warnings.is_empty(), "{}", done.warnings.join("; "));
     Ok(())

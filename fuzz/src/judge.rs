@@ -101,7 +101,7 @@ fn extracted(archive: &Archive, cage: &Cage) {
     let item = Item::HomeAssistant;
     let member = archive.member_of(&item).expect("it was put there").clone();
     let staging = cage.staging();
-    let target = Target { prefix: String::new(), staging: staging.clone() };
+    let target = Target { staging: staging.clone(), ..Default::default() };
     let done = archive::extract(archive, &member, &[target], &cancel, &Quiet);
     if done.is_ok() {
         let all = entries(archive, &item, false, &cancel, &Quiet).unwrap_or_default();

@@ -14,7 +14,7 @@ use nix::sys::stat::{
     FchmodatFlags, Mode, SFlag, UtimensatFlags, fchmodat, fstatat, mkdirat, utimensat,
 };
 use nix::sys::time::TimeSpec;
-use nix::unistd::{Gid, Uid, UnlinkatFlags, fchownat, linkat, symlinkat, unlinkat};
+use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, fchownat, linkat, symlinkat, unlinkat};
 
 /// Who, when and which bits of something that was made.
 #[derive(Debug, Clone, Copy)]
@@ -44,16 +44,18 @@ pub(super) struct First {
 #[derive(Debug)]
 pub(super) struct Below {
     top: OwnedFd,
+    /// Who owns the folders that are made only because something lies in them.
+    owner: Option<(u32, u32)>,
     /// The folder of the last entry: entries come folder by folder.
     last: Option<(PathBuf, OwnedFd)>,
     piece: Vec<u8>,
 }
 
 impl Below {
-    pub(super) fn open(folder: &Path) -> anyhow::Result<Below> {
+    pub(super) fn open(folder: &Path, owner: Option<(u32, u32)>) -> anyhow::Result<Below> {
         let top = open(folder, FOLDER, Mode::empty())
             .with_context(|| format!("opening {}", folder.display()))?;
-        Ok(Below { top, last: None, piece: vec![0; PIECE] })
+        Ok(Below { top, owner, last: None, piece: vec![0; PIECE] })
     }
 
     /// Makes a folder; one that is there stays.
@@ -200,9 +202,31 @@ impl Below {
     fn step_by_step(&self, folder: &Path, make: bool) -> anyhow::Result<OwnedFd> {
         let mut handle = self.top.try_clone()?;
         for component in folder {
-            handle = enter(handle.as_fd(), component, make)?;
+            handle = self.enter(handle.as_fd(), component, make)?;
         }
         Ok(handle)
+    }
+
+    /// Opens a folder in a folder, never through a link.
+    fn enter(&self, parent: BorrowedFd<'_>, name: &OsStr, make: bool) -> anyhow::Result<OwnedFd> {
+        match openat(parent, name, FOLDER, Mode::empty()) {
+            Ok(handle) => Ok(handle),
+            Err(Errno::ENOENT) if make => {
+                mkdirat(parent, name, Mode::S_IRWXU).context("making the folder around it")?;
+                let handle = openat(parent, name, FOLDER, Mode::empty())
+                    .context("opening the folder around it")?;
+                if let Some((uid, gid)) = self.owner {
+                    let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
+                    match fchown(&handle, Some(uid), Some(gid)) {
+                        Err(Errno::EPERM) if !Uid::effective().is_root() => (),
+                        done => done.context("setting the owner of the folder around it")?,
+                    }
+                }
+                Ok(handle)
+            }
+            Err(err) => Err(err)
+                .with_context(|| format!("{} in its path is not a folder", name.to_string_lossy())),
+        }
     }
 }
 
@@ -210,19 +234,6 @@ impl Below {
 fn clear(parent: BorrowedFd<'_>, name: &OsStr) -> anyhow::Result<()> {
     unlinkat(parent, name, UnlinkatFlags::NoRemoveDir)
         .context("something else is already in its place")
-}
-
-/// Opens a folder in a folder, never through a link.
-fn enter(parent: BorrowedFd<'_>, name: &OsStr, make: bool) -> anyhow::Result<OwnedFd> {
-    match openat(parent, name, FOLDER, Mode::empty()) {
-        Ok(handle) => Ok(handle),
-        Err(Errno::ENOENT) if make => {
-            mkdirat(parent, name, Mode::S_IRWXU).context("making the folder around it")?;
-            openat(parent, name, FOLDER, Mode::empty()).context("opening the folder around it")
-        }
-        Err(err) => Err(err)
-            .with_context(|| format!("{} in its path is not a folder", name.to_string_lossy())),
-    }
 }
 
 fn is_symlink(parent: BorrowedFd<'_>, name: &OsStr) -> anyhow::Result<bool> {
@@ -288,7 +299,7 @@ mod tests {
     #[test]
     fn zeros_become_holes_and_no_byte_is_missing() {
         let folder = tempfile::tempdir().expect("a folder");
-        let mut below = Below::open(folder.path()).expect("a handle");
+        let mut below = Below::open(folder.path(), None).expect("a handle");
         let (zeros, text) = (vec![0; 4 * PIECE], vec![b'x'; PIECE]);
         let contents = [
             Vec::new(),

@@ -17,17 +17,24 @@ use super::entry::BLOCK;
 use super::guard::{Guard, Unfit};
 use super::index::Entry;
 use super::open::{Archive, Member};
+use super::share::Share;
 use crate::monitor::Monitor;
 use crate::signals;
 
-/// Where the entries below a prefix go.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Where entries go.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Target {
-    /// The prefix in the inner tar; empty for the root.
-    pub prefix: String,
+    /// Which entries.
+    pub share: Share,
     /// An existing empty folder of ours. What has the prefix itself as its name becomes `root` in
     /// it, a folder or a file.
     pub staging: PathBuf,
+    /// The path below `root` that it becomes instead.
+    pub below: PathBuf,
+    /// User and group that everything gets, instead of those in the tar.
+    pub owner: Option<(u32, u32)>,
+    /// Names in the inner tar that are passed over.
+    pub passed_over: Vec<String>,
 }
 
 /// The name of a tree's root in its staging folder.
@@ -45,6 +52,8 @@ const MAX_WARNINGS: usize = 1000;
 pub struct Extracted {
     /// What could not be restored, as sentences.
     pub warnings: Vec<String>,
+    /// What no target takes, as sentences.
+    pub unplaced: Vec<String>,
 }
 
 /// Extracts a member into targets; an entry goes to the one with the longest prefix. Owners,
@@ -65,7 +74,8 @@ pub fn extract(
     let index = archive.index().ok().flatten();
     let part = index.as_ref().and_then(|it| it.part(&member.name));
     let tar = archive.read(member, part, cancel, monitor)?;
-    Extractor::new(targets, Path::new(ROOT), cancel)?.run(archive, member, tar, None)
+    let roots = targets.iter().map(|it| join(Path::new(ROOT), &it.below)).collect();
+    Extractor::new(targets, roots, cancel)?.run(archive, member, tar, None)
 }
 
 /// Entries of a part that are taken out alone.
@@ -88,8 +98,9 @@ pub(super) fn extract_wanted(
     cancel: &CancellationToken,
     monitor: &dyn Monitor,
 ) -> anyhow::Result<Extracted> {
-    let target = Target { prefix: String::new(), staging: wanted.folder.to_owned() };
-    let mut extractor = Extractor::new(std::slice::from_ref(&target), &wanted.root, cancel)?;
+    let target = Target { staging: wanted.folder.to_owned(), ..Target::default() };
+    let roots = vec![wanted.root.clone()];
+    let mut extractor = Extractor::new(std::slice::from_ref(&target), roots, cancel)?;
     extractor.renamed.clone_from(&wanted.renamed);
     let index = archive.index().ok().flatten();
     match index.as_ref().and_then(|it| it.part(&member.name)) {
@@ -111,33 +122,38 @@ struct Extractor<'a> {
     belows: Vec<Below>,
     targets: &'a [Target],
     /// What the root of each target is called in its folder.
-    root: &'a Path,
+    roots: Vec<PathBuf>,
     renamed: HashMap<PathBuf, PathBuf>,
     done: Extracted,
     /// Folders get their times and modes last, when nothing in them changes any more.
     folders: HashMap<(usize, PathBuf), Stamp>,
     /// Warnings beyond those that are kept.
     n_untold: u64,
-    /// The first components of names that no target takes.
-    unplaced: HashSet<String>,
+    /// What no target takes, as far up as nothing else in it has one.
+    unplaced: HashSet<PathBuf>,
+    n_unplaced_untold: u64,
     cancel: &'a CancellationToken,
 }
 
 impl<'a> Extractor<'a> {
     fn new(
         targets: &'a [Target],
-        root: &'a Path,
+        roots: Vec<PathBuf>,
         cancel: &'a CancellationToken,
     ) -> anyhow::Result<Extractor<'a>> {
         Ok(Extractor {
-            belows: targets.iter().map(|it| Below::open(&it.staging)).collect::<Result<_, _>>()?,
+            belows: targets
+                .iter()
+                .map(|it| Below::open(&it.staging, it.owner))
+                .collect::<Result<_, _>>()?,
             targets,
-            root,
+            roots,
             renamed: HashMap::new(),
             done: Extracted::default(),
             folders: HashMap::new(),
             n_untold: 0,
             unplaced: HashSet::new(),
+            n_unplaced_untold: 0,
             cancel,
         })
     }
@@ -193,11 +209,18 @@ impl<'a> Extractor<'a> {
             return Ok(());
         }
         let name = entry_name(&entry.path_bytes())?;
-        let Some((n, path)) = self.route(&name) else {
-            self.unplaced(&name);
-            return Ok(());
+        let (n, path) = match self.route(&name) {
+            Some((n, Some(path))) => (n, path),
+            Some((_, None)) => return Ok(()),
+            None => {
+                self.unplaced(&name);
+                return Ok(());
+            }
         };
-        let (stamp, is_whole) = stamp(entry)?;
+        let (mut stamp, is_whole) = stamp(entry)?;
+        if let Some((uid, gid)) = self.targets[n].owner {
+            (stamp.uid, stamp.gid) = (uid, gid);
+        }
         if !is_whole {
             let what = "has a line break in its name, which may be cut off there";
             self.warn(format!("{} {what}", name.display()));
@@ -205,7 +228,7 @@ impl<'a> Extractor<'a> {
         let below = &mut self.belows[n];
         let kind = entry.header().entry_type();
         // The root takes the place of a mount: a link there would lead anywhere.
-        if path == self.root && matches!(kind, EntryType::Symlink | EntryType::Link) {
+        if path == self.roots[n] && matches!(kind, EntryType::Symlink | EntryType::Link) {
             return Err(Unfit("a link in place of a mount").into());
         }
         match kind {
@@ -252,7 +275,7 @@ impl<'a> Extractor<'a> {
     ) -> anyhow::Result<()> {
         let first = entry.link_name_bytes().ok_or(Unfit("a hard link without a target"))?;
         let name = entry_name(&first)?;
-        let Some((other, first)) = self.route(&name) else {
+        let Some((other, Some(first))) = self.route(&name) else {
             let what = format!("{}: linked to {}", path.display(), name.display());
             self.warn(format!("{what}, which has no place here; not restored"));
             return Ok(());
@@ -262,33 +285,42 @@ impl<'a> Extractor<'a> {
         self.belows[n].hard_link(&first, path, stamp)
     }
 
-    /// The target with the longest prefix of a name, and the rest of the name below the staging
-    /// folder.
-    fn route(&self, name: &Path) -> Option<(usize, PathBuf)> {
+    /// The target with the longest prefix of a name, and the path below its staging folder, where it
+    /// takes what has this name.
+    fn route(&self, name: &Path) -> Option<(usize, Option<PathBuf>)> {
         let name = self.renamed.get(name).map_or(name, PathBuf::as_path);
-        let fitting = self.targets.iter().enumerate().filter_map(|(n, target)| {
-            let rest = name.strip_prefix(&target.prefix).ok()?;
-            Some((target.prefix.len(), n, rest))
-        });
-        let (_, n, rest) = fitting.max_by_key(|(length, ..)| *length)?;
-        // Joining an empty rest would add a slash, which makes a folder of a file.
-        let is_root = rest.as_os_str().is_empty();
-        Some((n, if is_root { self.root.to_owned() } else { self.root.join(rest) }))
+        let (n, below) = Share::find(self.targets.iter().map(|it| &it.share), name)?;
+        if self.targets[n].passed_over.iter().any(|it| Path::new(it) == name) {
+            return None;
+        }
+        let takes = self.targets[n].share.takes(below);
+        Some((n, takes.then(|| join(&self.roots[n], below))))
     }
 
     fn unplaced(&mut self, name: &Path) {
         // What the Supervisor adds for itself has no place in a container.
-        const NOT_OURS: [&str; 5] =
-            ["addon.json", "homeassistant.json", "image.tar", "apparmor.txt", ""];
-        let Some(first) = name.components().next() else { return };
-        let first = first.as_os_str().to_string_lossy().into_owned();
-        if NOT_OURS.contains(&first.as_str()) || self.unplaced.contains(&first) {
+        const NOT_OURS: [&str; 4] =
+            ["addon.json", "homeassistant.json", "image.tar", "apparmor.txt"];
+        let is_ours =
+            |it: &Path| self.targets.iter().any(|to| Path::new(&to.share.prefix).starts_with(it));
+        let is_known = |it: &str| Path::new(it) == name;
+        let mut passed_over = self.targets.iter().flat_map(|it| &it.passed_over);
+        if NOT_OURS.into_iter().any(is_known) || passed_over.any(|it| is_known(it)) {
             return;
         }
-        if self.unplaced.len() < MAX_WARNINGS {
-            self.unplaced.insert(first.clone());
+        // A folder in which something else has a target is named by what is in it.
+        let tops = name.ancestors().take_while(|it| !is_ours(it));
+        let Some(top) = tops.last() else { return };
+        if self.unplaced.contains(top) {
+            return;
         }
-        self.warn(format!("{first}: no container has a mount for it; not restored"));
+        if self.unplaced.len() >= MAX_WARNINGS {
+            self.n_unplaced_untold += 1;
+            return;
+        }
+        let what = format!("{}: no container has a mount for it; not restored", top.display());
+        self.unplaced.insert(top.to_owned());
+        self.done.unplaced.push(what);
     }
 
     fn finish(mut self) -> anyhow::Result<Extracted> {
@@ -301,11 +333,21 @@ impl<'a> Extractor<'a> {
                 .stamp(path, stamp)
                 .with_context(|| format!("setting the attributes of {}", path.display()))?;
         }
-        if self.n_untold > 0 {
-            self.done.warnings.push(format!("and {} more of the like", self.n_untold));
+        for (n, told) in [
+            (self.n_untold, &mut self.done.warnings),
+            (self.n_unplaced_untold, &mut self.done.unplaced),
+        ] {
+            if n > 0 {
+                told.push(format!("and {n} more of the like"));
+            }
         }
         Ok(self.done)
     }
+}
+
+/// Joining an empty rest would add a slash, which makes a folder of a file.
+fn join(root: &Path, rest: &Path) -> PathBuf {
+    if rest.as_os_str().is_empty() { root.to_owned() } else { root.join(rest) }
 }
 
 /// A name as components, without `./`; that of the root has none.

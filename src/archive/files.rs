@@ -91,7 +91,7 @@ pub fn entries(
 }
 
 /// Visits the entries of a part one by one, which takes no memory.
-fn each(
+pub(super) fn each(
     archive: &Archive,
     member: &Member,
     hashes: bool,
@@ -295,6 +295,6 @@ fn renamed(all: &[Entry], is_wanted: impl Fn(&Entry) -> bool) -> HashMap<PathBuf
 
 /// A name as components, as a person would write it. What leads out of the backup is refused where
 /// it is extracted.
-fn normal(name: &Name) -> PathBuf {
+pub(super) fn normal(name: &Name) -> PathBuf {
     entry_name(name.as_bytes()).unwrap_or_default()
 }

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Archive, Checks, Format, Metadata, OpenError, Source, Wrapping, verify, write};
 use crate::capture::{self, Capture};
 use crate::fsx::Draft;
-use crate::model::{Item, Part, PartKind, Tree};
+use crate::model::{Confidential, Item, Part, PartKind, Tree};
 use crate::monitor::Quiet;
 use crate::secret::Secret;
 
@@ -55,7 +55,8 @@ fn small(format: Option<Format>) -> Vec<u8> {
     ];
     let parts: Vec<Part> = sources.iter().map(|it| it.part.clone()).collect();
     let now = jiff::Timestamp::now();
-    let metadata = Metadata::new("Small", now, &parts, true);
+    let mut metadata = Metadata::new("Small", now, &parts, true);
+    metadata.confidential = [("test".to_owned(), Confidential::default())].into();
     let capture = Capture::look(sources).expect("it can be read");
     let wrapping = Wrapping {
         password: format.map(|_| Secret::new("hunter2".to_owned())),

@@ -1,15 +1,19 @@
 //! `backup.json`: strict in what is written, lenient in what is read.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use sha1::{Digest, Sha1};
 
 use super::lenient;
-use crate::model::{Contents, Item, Manifest, Part, PartKind, PartRecord, Tree, TreeRecord};
+use crate::model::{
+    Confidential, Contents, Found, Item, Manifest, Part, PartKind, PartRecord, Tree, TreeRecord,
+};
 
 /// Keys that are read; what else a file has is passed over. Those of [`Metadata`].
-const KEYS: [&str; 13] = [
+const KEYS: [&str; 14] = [
     "slug",
     "version",
     "name",
@@ -22,6 +26,7 @@ const KEYS: [&str; 13] = [
     "addons",
     "repositories",
     "extra",
+    "supervisor_version",
     "hearthkeep",
 ];
 
@@ -61,9 +66,17 @@ pub struct Metadata {
     /// Free data of whoever asked for the backup.
     #[serde(default)]
     pub extra: Value,
+    /// Of a file that a Supervisor wrote. Where it is newer than the Supervisor that reads, that
+    /// one refuses the file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub supervisor_version: Option<Value>,
     /// What only hearthkeep notes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hearthkeep: Option<Manifest>,
+    /// What may be secret of the containers, by their names. No part of `backup.json`: it is written
+    /// into a member of its own where that is encrypted, and else nowhere.
+    #[serde(skip)]
+    pub confidential: BTreeMap<String, Confidential>,
 }
 
 /// Home Assistant in `backup.json`.
@@ -110,12 +123,15 @@ impl Metadata {
             addons: Vec::new(),
             repositories: Vec::new(),
             extra: Value::Object(serde_json::Map::new()),
+            supervisor_version: None,
             hearthkeep: Some(Manifest {
                 version: 2,
                 writer: concat!("hearthkeep ", env!("CARGO_PKG_VERSION")).to_owned(),
                 job: None,
                 parts: parts.iter().map(|it| record(it, compressed)).collect(),
+                containers: Vec::new(),
             }),
+            confidential: BTreeMap::new(),
         };
         for part in parts {
             metadata.add(part);
@@ -177,7 +193,9 @@ impl Metadata {
             items: self.items(),
             homeassistant_version: record.map(|it| it.version.clone()),
             exclude_database: record.is_some_and(|it| it.exclude_database),
+            of_supervisor: self.supervisor_version.is_some(),
             manifest: self.hearthkeep.clone(),
+            found: Found::default(),
         }
     }
 
@@ -212,6 +230,7 @@ fn record(part: &Part, compressed: bool) -> PartRecord {
         destination: tree.destination.clone(),
         volume: tree.volume.clone(),
         source: tree.source.clone(),
+        is_file: false,
     };
     PartRecord {
         item: part.item.to_string(),
@@ -336,6 +355,7 @@ mod tests {
         let mut metadata = Metadata::new("n", Timestamp::UNIX_EPOCH, &[], true);
         let record = HomeAssistantRecord { version: "1".to_owned(), exclude_database: true };
         metadata.homeassistant = Some(record);
+        metadata.supervisor_version = Some(Value::from("2026.08.0"));
         let text = serde_json::to_string(&metadata).expect("JSON");
         let Ok(Value::Object(written)) = serde_json::from_str(&text) else { panic!("{text}") };
         assert_eq!(written.len(), KEYS.len());

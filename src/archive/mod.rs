@@ -7,6 +7,7 @@
 mod ahead;
 mod below;
 mod blocks;
+mod confidential;
 mod contents;
 mod deflate;
 mod diff;
@@ -16,6 +17,7 @@ mod files;
 #[cfg(test)]
 mod flips;
 mod guard;
+mod holds;
 #[cfg(feature = "isal")]
 mod igzip;
 mod index;
@@ -29,6 +31,7 @@ mod outer;
 mod picked;
 mod reading;
 mod secure;
+mod share;
 mod source;
 mod through;
 mod unlock;
@@ -39,11 +42,13 @@ pub use deflate::Level;
 pub use diff::{Changed, Difference, Listing, PartDifference, Versions};
 pub use extract::{Extracted, ROOT, Target, extract};
 pub use files::{NoSuchFile, Place, cat, entries, take_out};
+pub use holds::{holds, option};
 pub use index::{Entry, Hash, Kind, Name};
 pub use inner::Again;
 pub use metadata::{AddonRecord, HomeAssistantRecord, Metadata, slug};
 pub use open::{Archive, Member, OpenError};
 pub use secure::Format;
+pub use share::{Extent, Gauge, Share};
 pub use source::Source;
 pub use verify::{Checks, Problem, Verdict, verify};
 pub use write::{Wrapper, Wrapping, Written, write};

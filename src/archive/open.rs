@@ -66,7 +66,7 @@ pub struct Member {
 }
 
 /// An open backup.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Archive {
     /// Where it lies.
     pub path: PathBuf,

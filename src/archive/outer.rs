@@ -5,6 +5,7 @@
 
 use std::io;
 
+use super::confidential::CONFIDENTIAL;
 use super::entry::{BLOCK, padding};
 use super::index::{Hash, INDEX, Index};
 use super::member::{AREA, area, small};
@@ -39,7 +40,8 @@ pub(super) fn check(archive: &Archive, index: &Index) -> anyhow::Result<Vec<Alte
         _ => return Ok(problems),
     };
     let told = index.parts.iter().map(|it| (it.member.as_str(), Some(it.size)));
-    let told: Vec<_> = told.chain([(INDEX, None)]).collect();
+    let confidential = index.confidential.map(|it| (CONFIDENTIAL, Some(it)));
+    let told: Vec<_> = told.chain(confidential).chain([(INDEX, None)]).collect();
     let is_told = |(it, (name, size)): (&Member, &(&str, Option<u64>))| {
         it.name == *name && size.is_none_or(|size| it.size == size)
     };

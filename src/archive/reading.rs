@@ -80,7 +80,12 @@ impl Archive {
     }
 
     /// The bytes of a member without their cipher.
-    fn plain(&self, member: &Member, head: &Head, read: Arc<AtomicU64>) -> anyhow::Result<Plain> {
+    pub(super) fn plain(
+        &self,
+        member: &Member,
+        head: &Head,
+        read: Arc<AtomicU64>,
+    ) -> anyhow::Result<Plain> {
         let Some(envelope) = &head.envelope else {
             return Ok(Plain::Clear(self.source.range(member.offset, member.size, read)));
         };

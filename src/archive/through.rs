@@ -10,10 +10,14 @@ use super::contents::Contents;
 use super::extract::{entry_name, stamp};
 use super::index::{Cursor, Entry, Hash, Kind, Name};
 use super::open::Member;
+use super::share::{Extent, Gauge, Share};
 use crate::signals;
 
 /// Bytes that are read at once.
 const PIECE: usize = 256 * 1024;
+
+/// The length from which on a symbolic link takes room of its own (ext4).
+const SHORT_LINK: u64 = 60;
 
 /// Goes through a part.
 pub(super) struct Through<'a> {
@@ -23,6 +27,8 @@ pub(super) struct Through<'a> {
     cancel: &'a CancellationToken,
     piece: Vec<u8>,
     index: Option<String>,
+    /// Those of this member, with what was counted.
+    gauges: Vec<(&'a Gauge, Extent)>,
 }
 
 /// What has come up beside what hinders.
@@ -33,6 +39,8 @@ pub(super) struct Seen {
     pub(super) contents: Vec<String>,
     /// What could not be looked into.
     pub(super) notes: Vec<String>,
+    /// What the gauges of this member say, in their order.
+    pub(super) extents: Vec<Extent>,
 }
 
 impl<'a> Through<'a> {
@@ -40,9 +48,12 @@ impl<'a> Through<'a> {
         member: &'a Member,
         told: Option<Cursor<'a>>,
         contents: Option<Contents>,
+        gauges: &'a [Gauge],
         cancel: &'a CancellationToken,
     ) -> Through<'a> {
-        Through { member, told, contents, cancel, piece: vec![0; PIECE], index: None }
+        let ours = gauges.iter().filter(|it| it.member == member.name);
+        let gauges = ours.map(|it| (it, Extent::default())).collect();
+        Through { member, told, contents, cancel, piece: vec![0; PIECE], index: None, gauges }
     }
 
     /// Reads an inner tar; gives the bytes of its files.
@@ -64,7 +75,8 @@ impl<'a> Through<'a> {
     /// What has come up beside.
     pub(super) fn finish(self) -> Seen {
         let (contents, notes) = self.contents.map(Contents::finish).unwrap_or_default();
-        Seen { index: self.index, contents, notes }
+        let extents = self.gauges.into_iter().map(|(_, it)| it).collect();
+        Seen { index: self.index, contents, notes, extents }
     }
 
     fn entry<R: Read>(
@@ -84,7 +96,24 @@ impl<'a> Through<'a> {
         if let (Some(hash), Some(Some(wanted))) = (hash, told.map(|it| it.hash)) {
             ensure!(wanted == hash, "{} has another content", name.display());
         }
+        self.gauge(entry, &name);
         Ok(entry.size())
+    }
+
+    /// Counts an entry where it would go.
+    fn gauge<R: Read>(&mut self, entry: &tar::Entry<'_, R>, name: &Path) {
+        let shares = self.gauges.iter().map(|(it, _)| &it.share);
+        let Some((n, below)) = Share::find(shares, name) else { return };
+        let (gauge, extent) = &mut self.gauges[n];
+        if gauge.share.takes(below) {
+            let kind = entry.header().entry_type();
+            let target = entry.link_name_bytes().map_or(0, |it| it.len() as u64);
+            let content = match kind.is_symlink() && target >= SHORT_LINK {
+                true => target,
+                false => entry.size(),
+            };
+            extent.add(name, kind.is_dir(), content, gauge.block_bytes);
+        }
     }
 
     /// Reads the content of an entry.

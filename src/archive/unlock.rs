@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 
+use super::confidential::CONFIDENTIAL;
 use super::index::INDEX;
 use super::open::{Archive, Member, OpenError};
 use super::secure::{Envelope, Opener};
@@ -77,7 +78,8 @@ impl Archive {
 
     /// All members that may be encrypted.
     fn inner(&self) -> impl Iterator<Item = &Member> {
-        self.members.iter().filter(|it| is_inner_tar(&it.name) || it.name == INDEX)
+        let is_ours = |it: &Member| [INDEX, CONFIDENTIAL].contains(&it.name.as_str());
+        self.members.iter().filter(move |it| is_inner_tar(&it.name) || is_ours(it))
     }
 }
 

@@ -6,11 +6,13 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
+use super::confidential::CONFIDENTIAL;
 use super::contents::Contents;
 use super::index::{INDEX, Index};
 use super::open::{Archive, Member, OpenError};
 use super::outer;
 use super::secure::Envelope;
+use super::share::{Extent, Gauge};
 use super::through::Through;
 use super::unlock::{Head, is_inner_tar};
 use crate::monitor::Monitor;
@@ -42,6 +44,8 @@ pub struct Checks<'a> {
     /// Whether databases and Home Assistant's own files can be read, too; databases are put into
     /// this folder for it, and leave it again.
     pub contents: Option<&'a Path>,
+    /// What to measure on the way.
+    pub gauges: &'a [Gauge],
 }
 
 /// What reading a file to its end has shown.
@@ -53,6 +57,8 @@ pub struct Verdict {
     pub notes: Vec<String>,
     /// Bytes of all files in each inner tar, by the member's name.
     pub content_bytes: BTreeMap<String, u64>,
+    /// What the gauges say, in their order; nothing of what is damaged.
+    pub extents: Vec<Extent>,
 }
 
 impl Verdict {
@@ -65,15 +71,17 @@ impl Verdict {
     }
 
     /// As [`Verdict::into_result`] where a restore could do wrong; what else is wrong comes beside
-    /// the bytes, as sentences. A backup whose parts are whole can be restored.
+    /// what the gauges say, as sentences. A backup whose parts are whole can be restored.
     pub fn restorable(
         mut self,
         archive: &Archive,
-    ) -> Result<(BTreeMap<String, u64>, Vec<String>), OpenError> {
+    ) -> Result<(Vec<Extent>, Vec<String>), OpenError> {
         let (hindering, others) = self.problems.drain(..).partition(|it| it.hinders);
         self.problems = hindering;
         let tell = |it: Problem| format!("{}: {}: {}", archive.path.display(), it.member, it.what);
-        Ok((self.into_result(archive)?, others.into_iter().map(tell).collect()))
+        let extents = std::mem::take(&mut self.extents);
+        self.into_result(archive)?;
+        Ok((extents, others.into_iter().map(tell).collect()))
     }
 }
 
@@ -89,7 +97,9 @@ pub fn verify(
     monitor: &dyn Monitor,
 ) -> Result<Verdict, OpenError> {
     archive.check_unlocked()?;
-    let mut look = Look { archive, checks, cancel, monitor, verdict: Verdict::default() };
+    let extents = vec![Extent::default(); checks.gauges.len()];
+    let verdict = Verdict { extents, ..Verdict::default() };
+    let mut look = Look { archive, checks, cancel, monitor, verdict };
     let index = look.index();
     look.members(index.as_deref());
     for member in archive.members.iter().filter(|it| is_inner_tar(&it.name)) {
@@ -151,7 +161,14 @@ impl Look<'_> {
                 self.problem(&member.name, "its envelope is not as it was written", false);
             }
         }
+        // No home that runs already needs it.
+        if let Err(err) = archive.confidential() {
+            self.problem(CONFIDENTIAL, format!("{err:#}"), false);
+        }
         let Some(index) = index else { return };
+        if index.confidential.is_some() && !self.has(CONFIDENTIAL) {
+            self.problem(CONFIDENTIAL, "is in the index but missing in the file", false);
+        }
         for part in index.parts.iter().filter(|it| !self.has(&it.member)).collect::<Vec<_>>() {
             self.problem(&part.member, "is in the index but missing in the file", true);
         }
@@ -176,7 +193,7 @@ impl Look<'_> {
         // Where databases cannot be put anywhere, nothing is said of the backup.
         let contents = self.checks.contents.map(Contents::new).transpose()?;
         let told = index.and_then(|it| it.entries(name));
-        let mut through = Through::new(member, told, contents, self.cancel);
+        let mut through = Through::new(member, told, contents, self.checks.gauges, self.cancel);
         let hashes = self.checks.hashes || !self.is_guarded(member);
         let read = archive.read(member, table, self.cancel, self.monitor);
         let bytes = read.and_then(|inner| through.read(inner, hashes));
@@ -188,6 +205,9 @@ impl Look<'_> {
                 self.verdict.content_bytes.insert(name.clone(), bytes);
                 seen.contents.into_iter().for_each(|it| self.problem(name, it, false));
                 self.verdict.notes.extend(seen.notes);
+                let gauges = self.checks.gauges.iter().zip(&mut self.verdict.extents);
+                let ours = gauges.filter(|(it, _)| it.member == *name).map(|(_, it)| it);
+                ours.zip(seen.extents).for_each(|(it, seen)| *it = seen);
             }
             Err(err) => self.problem(name, format!("{err:#}"), true),
         }

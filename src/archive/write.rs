@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use super::blocks::{Packed, Packing, pack};
+use super::confidential::{self, CONFIDENTIAL};
 use super::deflate::Level;
 use super::entry::padding;
 use super::index::{INDEX, IndexWriter};
@@ -87,6 +88,12 @@ pub fn write(
         let (told, size, packed) = written.with_context(|| format!("archiving {}", part.item))?;
         index.part(&member, size, packed)?;
         warnings.extend(told);
+    }
+    if metadata.protected && !metadata.confidential.is_empty() {
+        let content = confidential::pack(&metadata.confidential)?;
+        let fill = |blocks: &mut super::blocks::Blocks| blocks.copy(&mut content.as_slice());
+        let ((), size, _) = writer.member(CONFIDENTIAL, None, fill)?;
+        index.confidential(size);
     }
     let json = serde_json::to_vec(&metadata).context("writing backup.json")?;
     let (table, lists) = index.finish(writer.now, &json)?;

@@ -2,6 +2,7 @@
 
 mod again;
 mod prepare;
+mod recipes;
 mod still;
 mod write;
 
@@ -14,6 +15,7 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 pub use self::prepare::{Prepared, prepare};
+use self::recipes::Recipes;
 pub use self::still::HeldTooLong;
 use self::still::Still;
 use crate::archive::{Metadata, Wrapper, Wrapping};
@@ -76,6 +78,7 @@ struct Run<'a> {
     hands: &'a Hands,
     desk: &'a Desk,
     plan: &'a BackupPlan,
+    recipes: &'a Recipes,
     store: Store,
     limit: HoldLimit,
     wrapper: Arc<Wrapper>,
@@ -115,6 +118,7 @@ async fn carry_out(
     write::check_room(&prepared).await?;
     let mut warnings = std::mem::take(&mut desk.warnings);
     warnings.extend(prepared.plan.warnings.iter().cloned());
+    let recipes = recipes::ask(hands, &prepared, request, &mut warnings).await;
     let (plan, store) = (prepared.plan.clone(), prepared.store.clone());
     let capture = warm(hands, prepared, &mut warnings, cancel).await?;
 
@@ -123,6 +127,7 @@ async fn carry_out(
         hands,
         desk,
         plan: &plan,
+        recipes: &recipes,
         store: store.clone(),
         limit: request.limit,
         wrapper,
@@ -252,9 +257,11 @@ fn report(plan: &BackupPlan, still: &Still) -> Report {
 }
 
 /// The metadata of what is in the backup in the end.
-fn metadata(plan: &BackupPlan, capture: &Capture) -> Metadata {
+fn metadata(run: &Run<'_>, capture: &Capture) -> Metadata {
     let parts: Vec<_> = capture.parts().cloned().collect();
+    let plan = run.plan;
     let mut metadata = Metadata::new(&plan.name, Timestamp::now(), &parts, plan.compressed);
+    run.recipes.note(&mut metadata);
     if let Some(manifest) = &mut metadata.hearthkeep {
         manifest.job = plan.job.clone();
     }

@@ -6,6 +6,7 @@ use anyhow::Context;
 
 use crate::capture::{Capture, Exclude, Extent, Source, Staging};
 use crate::companions::Database;
+use crate::fsx;
 use crate::hands::Hands;
 use crate::island::island;
 use crate::plan::{self, BackupPlan, BackupRequest, Pick, Refused};
@@ -29,6 +30,8 @@ pub struct Prepared {
     pub staging: Option<Staging>,
     /// Bytes that probably have to be copied there.
     pub needs: u64,
+    /// The mounts that are files, by container and path in it.
+    pub files: Vec<(String, PathBuf)>,
 }
 
 impl Prepared {
@@ -58,9 +61,11 @@ pub async fn prepare(
     let folders = hands.staging_folders(&store);
     island("looking at the files", move || {
         let store = Store::open(&store)?;
-        let capture = Capture::look(sources(&plan, &survey.reach, &store)?)?;
+        let sources = sources(&plan, &survey.reach, &store)?;
+        let files = files(&sources);
+        let capture = Capture::look(sources)?;
         let (extents, needs) = (capture.extents(), capture.needs());
-        let mut prepared = Prepared { plan, capture, extents, store, staging: None, needs };
+        let mut prepared = Prepared { plan, capture, extents, store, staging: None, needs, files };
         let archive = (prepared.store.folder(), prepared.least());
         prepared.staging = prepared.capture.staging(&folders, needs, archive);
         if prepared.staging.is_none() {
@@ -135,6 +140,12 @@ fn sources(plan: &BackupPlan, reach: &Reach, store: &Store) -> anyhow::Result<Ve
             })
         })
         .collect()
+}
+
+fn files(sources: &[Source]) -> Vec<(String, PathBuf)> {
+    let mounts = sources.iter().flat_map(|it| it.part.trees.iter().zip(&it.roots));
+    let files = mounts.filter(|(_, root)| fsx::is_file(root));
+    files.map(|(tree, _)| (tree.container.clone(), tree.destination.clone())).collect()
 }
 
 fn is_database(plan: &BackupPlan, container: &str) -> bool {

@@ -82,7 +82,7 @@ pub(super) async fn still(
     if !plan.hooks.is_empty() && capture.is_stable() {
         capture = warmed(capture, None, &mut still.warnings, run.cancel).await?;
     }
-    let metadata = metadata(&plan, &capture);
+    let metadata = metadata(run, &capture);
     let draft = write::begin(run, &metadata).await?;
     still.taken = Some(hold(run, Work { capture, metadata, draft }, &mut still).await?);
     Ok(still)

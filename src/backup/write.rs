@@ -38,7 +38,7 @@ pub(super) async fn check_room(prepared: &Prepared) -> anyhow::Result<()> {
 /// Begins the file, once it is written down that it will be there.
 pub(super) async fn begin(run: &Run<'_>, metadata: &Metadata) -> anyhow::Result<Draft> {
     let (store, name) = (run.store.clone(), metadata.file_name());
-    run.desk.note(Event::DraftIntended { path: store.draft_path(&name) }).await?;
+    run.desk.note(Event::DraftIntended { path: store.draft_path(&name).into() }).await?;
     island("beginning the file", move || store.draft(&name)).await
 }
 

@@ -232,9 +232,10 @@ impl Look<'_> {
 
     /// Old content that an interrupted restore has not put back is in no backup.
     fn look_for_leftovers(&self) {
-        let old = self.root.join(fsx::STAGING).join(fsx::STAGING_OLD);
-        if old.exists() {
-            self.warn(&old, "was left by an interrupted restore and is not in the backup");
+        for old in fsx::STAGING_OLD.map(|it| self.root.join(fsx::STAGING).join(it)) {
+            if old.exists() {
+                self.warn(&old, "was left by an interrupted restore and is not in the backup");
+            }
         }
     }
 

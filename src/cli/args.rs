@@ -113,8 +113,9 @@ pub(super) enum Command {
     Unpin(OneBackup),
     /// Look whether everything is in place, and say what to do where it is not
     Check,
-    /// Close what an interrupted run left open: release what it held, remove its unfinished file
-    Resume,
+    /// Close what an interrupted run left open: release what it held, take back its restore, remove
+    /// its unfinished files
+    Resume(Resume),
     /// Watch over a run that started it
     #[command(name = crate::guardian::COMMAND, hide = true)]
     Guardian,
@@ -179,6 +180,13 @@ pub(super) struct Verify {
     /// Compare every file with its checksum, too
     #[arg(long)]
     pub(super) deep: bool,
+    /// Start copies of the containers on what is in the backup, out of everybody's sight, and wait
+    /// for Home Assistant
+    #[arg(long)]
+    pub(super) boot: bool,
+    /// How long the copies may take to come up [default: 300]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, requires = "boot")]
+    pub(super) patience: Option<Duration>,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -252,7 +260,23 @@ pub(super) struct Restore {
     /// Only these: homeassistant, share, ssl, media, addons/local, or a companion
     #[arg(long, value_name = "ITEM", num_args = 1..)]
     pub(super) only: Vec<String>,
-    /// Only show what would be done
+    /// The Compose file of the home; where it is missing it is written from the backup, and where
+    /// its containers are, Compose makes them
+    #[arg(long, value_name = "FILE")]
+    pub(super) onto: Option<PathBuf>,
+    /// A file that says which add-on of the Supervisor a container is, and where its content goes
+    #[arg(long, value_name = "FILE")]
+    pub(super) map: Option<PathBuf>,
+    /// Of Home Assistant only its database; without --only nothing else either
+    #[arg(long, conflicts_with = "no_database")]
+    pub(super) database_only: bool,
+    /// Leave Home Assistant's database as it is
+    #[arg(long)]
+    pub(super) no_database: bool,
+    /// Restore it even if a newer Home Assistant made it
+    #[arg(long)]
+    pub(super) allow_newer: bool,
+    /// Only show what would be done, and what speaks against it
     #[arg(long)]
     pub(super) dry_run: bool,
     /// Do not ask
@@ -261,6 +285,12 @@ pub(super) struct Restore {
     /// How long the restored home may take to come up before it is rolled back [default: 300]
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub(super) patience: Option<Duration>,
+    /// How long everything has to stay up then [default: 2]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub(super) settle: Option<Duration>,
+    /// Leave a restored home that does not come up as it is, to be looked at
+    #[arg(long)]
+    pub(super) no_rollback: bool,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -268,6 +298,17 @@ pub(super) struct Prune {
     /// Only show what would be removed
     #[arg(long)]
     pub(super) dry_run: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct Resume {
+    /// Keep a restored home that was left to be looked at, and remove the old one, instead of putting
+    /// the old one back
+    #[arg(long)]
+    pub(super) keep_restored: bool,
+    /// Do nothing to such a home, since nobody asked for it: as the system does it at boot
+    #[arg(long, conflicts_with = "keep_restored")]
+    pub(super) automatic: bool,
 }
 
 #[derive(Debug, Subcommand)]

@@ -6,6 +6,7 @@ use super::password::NoPassword;
 use crate::archive::OpenError;
 use crate::catalog::NoSuchBackup;
 use crate::lock::Busy;
+use crate::mapfile::BadMap;
 use crate::plan::Refused;
 use crate::restore::RolledBack;
 use crate::settings::{BadSettings, NoSuchProfile};
@@ -17,7 +18,7 @@ use crate::signals::Cancelled;
 pub enum Exit {
     /// Everything that was asked for is done.
     Done = 0,
-    /// It failed; nothing has changed, or everything was put back.
+    /// It failed; nothing has changed, or everything was put back, unless the error says otherwise.
     Failed = 1,
     /// The words on the command line make no request.
     Usage = 2,
@@ -44,7 +45,7 @@ impl Exit {
     pub fn of(err: &anyhow::Error) -> Exit {
         if let Some(refused) = err.downcast_ref::<Refused>() {
             return match refused {
-                Refused::BadLabel { .. } => Exit::Configuration,
+                Refused::BadLabel { .. } | Refused::UnknownMapped { .. } => Exit::Configuration,
                 Refused::NoHome { .. } | Refused::Nothing(_) | Refused::Silent { .. } => {
                     Exit::Failed
                 }
@@ -52,6 +53,7 @@ impl Exit {
                 | Refused::UnknownHome { .. }
                 | Refused::UnknownItem { .. }
                 | Refused::BadName { .. }
+                | Refused::NotWanted { .. }
                 | Refused::BadGlob { .. } => Exit::Usage,
             };
         }
@@ -69,7 +71,7 @@ impl Exit {
             _ if err.is::<Busy>() => Exit::Busy,
             _ if err.is::<NoPassword>() => Exit::WrongPassword,
             _ if err.is::<RolledBack>() => Exit::RolledBack,
-            _ if err.is::<BadSettings>() => Exit::Configuration,
+            _ if err.is::<BadSettings>() || err.is::<BadMap>() => Exit::Configuration,
             _ if err.is::<NoSuchProfile>() || err.is::<Mistake>() => Exit::Usage,
             _ => Exit::Failed,
         }

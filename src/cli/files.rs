@@ -4,20 +4,24 @@ use serde_json::json;
 
 use super::args::{Export, Import, Verify};
 use super::render::exit;
-use super::{Exit, Face};
+use super::{Exit, Face, boot};
 use crate::archive::{self, Archive, Checks};
+use crate::catalog::Booted;
 use crate::island::island;
 use crate::{catalog, store};
 
 pub(super) async fn verify(face: &Face, args: Verify) -> anyhow::Result<Exit> {
     let archive = face.unlocked(&args.backup).await?;
+    if args.boot {
+        return boot::run(face, archive, &args).await;
+    }
     let slug = archive.metadata.slug.clone();
     let path = archive.path.display().to_string();
     let staging = face.profile.staging.clone().unwrap_or_else(std::env::temp_dir);
     let (monitor, cancel) = (face.monitor(), face.cancel.clone());
     monitor.step("verifying", archive.size_bytes);
     let verdict = island("verifying", move || {
-        let checks = Checks { hashes: args.deep, contents: Some(&staging) };
+        let checks = Checks { hashes: args.deep, contents: Some(&staging), ..Checks::default() };
         Ok(archive::verify(&archive, checks, &cancel, &*monitor)?)
     })
     .await?;
@@ -95,6 +99,7 @@ pub(super) async fn remove(face: &Face, wanted: &str) -> anyhow::Result<Exit> {
         if store::is_pinned(&archive.path, &archive.metadata.slug) {
             store.unpin(&archive.metadata.slug)?;
         }
+        Booted::forget(&archive.path)?;
         Ok(archive)
     })
     .await?;

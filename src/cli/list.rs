@@ -5,9 +5,10 @@ use serde::Serialize;
 use super::render::{size, table};
 use super::{Exit, Face};
 use crate::archive::{Archive, Metadata};
+use crate::catalog::{self, Booted};
 use crate::island::island;
 use crate::model::Item;
-use crate::{catalog, store};
+use crate::store;
 
 #[derive(Debug, Serialize)]
 struct Listed {
@@ -24,10 +25,12 @@ struct Listed {
     #[serde(skip_serializing_if = "Option::is_none")]
     profile: Option<String>,
     pinned: bool,
+    /// What the last boot test has shown.
+    boot: Option<Booted>,
 }
 
-impl From<&Archive> for Listed {
-    fn from(archive: &Archive) -> Listed {
+impl Listed {
+    fn new(archive: &Archive, boot: Option<Booted>) -> Listed {
         let metadata = &archive.metadata;
         let job = metadata.hearthkeep.as_ref().and_then(|it| it.job.as_ref());
         Listed {
@@ -42,6 +45,7 @@ impl From<&Archive> for Listed {
             items: metadata.items().iter().map(Item::to_string).collect(),
             profile: job.map(|it| it.profile.clone()),
             pinned: store::is_pinned(&archive.path, &metadata.slug),
+            boot,
         }
     }
 }
@@ -56,12 +60,16 @@ struct Listing {
 pub(super) async fn list(face: &Face) -> anyhow::Result<Exit> {
     let store = face.store().await?;
     let folder = store.folder().display().to_string();
-    let catalog = island("reading the store", move || catalog::read(&store)).await?;
-    let listing = Listing {
-        store: folder,
-        backups: catalog.backups.iter().map(Listed::from).collect(),
-        unreadable: catalog.unreadable.iter().map(|it| it.to_string()).collect(),
-    };
+    let listing = island("reading the store", move || {
+        let catalog = catalog::read(&store)?;
+        let listed = |it: &Archive| Listed::new(it, Booted::of(it));
+        Ok(Listing {
+            store: folder,
+            backups: catalog.backups.iter().map(listed).collect(),
+            unreadable: catalog.unreadable.iter().map(|it| it.to_string()).collect(),
+        })
+    })
+    .await?;
     face.out.print(&listing, || text(&listing));
     face.out.warnings(&listing.unreadable);
     Ok(Exit::Done)
@@ -71,7 +79,10 @@ fn text(listing: &Listing) -> String {
     if listing.backups.is_empty() {
         return format!("no backups in {}", listing.store);
     }
-    let head = ["SLUG", "DATE", "SIZE", "NAME", "ITEMS"].map(str::to_owned).to_vec();
+    let is_tried = listing.backups.iter().any(|it| it.boot.is_some());
+    let mut head = vec!["SLUG", "DATE", "SIZE", "NAME", "ITEMS"];
+    head.extend(is_tried.then_some("BOOT TEST"));
+    let head: Vec<String> = head.into_iter().map(str::to_owned).collect();
     let rows = listing.backups.iter().map(|it| {
         let cipher = if it.protected { " (encrypted)" } else { "" };
         let pin = if it.pinned { " (pinned)" } else { "" };
@@ -81,18 +92,26 @@ fn text(listing: &Listing) -> String {
             size(it.size_bytes),
             format!("{}{cipher}{pin}", it.name),
             it.items.join(" "),
+            it.boot.as_ref().map(booted).unwrap_or_default(),
         ]
     });
     table(&std::iter::once(head).chain(rows).collect::<Vec<_>>())
 }
 
+/// `boots, 2026-11-25`.
+fn booted(boot: &Booted) -> String {
+    let what = if boot.passed { "boots" } else { "does not boot" };
+    format!("{what}, {}", local_as(&boot.when, "%Y-%m-%d"))
+}
+
 /// A date in the time zone of this machine, to the minute.
 pub(super) fn local(date: &str) -> String {
+    local_as(date, "%Y-%m-%d %H:%M")
+}
+
+fn local_as(date: &str, form: &str) -> String {
     match date.parse::<jiff::Timestamp>() {
-        Ok(when) => {
-            let zone = jiff::tz::TimeZone::system();
-            when.to_zoned(zone).strftime("%Y-%m-%d %H:%M").to_string()
-        }
+        Ok(when) => when.to_zoned(jiff::tz::TimeZone::system()).strftime(form).to_string(),
         Err(_) => date.to_owned(),
     }
 }
@@ -113,19 +132,24 @@ struct ShownMember {
 
 pub(super) async fn show(face: &Face, wanted: &str) -> anyhow::Result<Exit> {
     let archive = face.open(wanted).await?;
+    let look = move || {
+        let boot = Booted::of(&archive);
+        Ok((archive, boot))
+    };
+    let (archive, boot) = island("looking for a boot test", look).await?;
     let members = archive.members.iter();
     let shown = Shown {
-        listed: Listed::from(&archive),
+        listed: Listed::new(&archive, boot.clone()),
         metadata: archive.metadata.clone(),
         members: members
             .map(|it| ShownMember { name: it.name.clone(), size_bytes: it.size })
             .collect(),
     };
-    face.out.print(&shown, || details(&archive));
+    face.out.print(&shown, || details(&archive, boot.as_ref()));
     Ok(Exit::Done)
 }
 
-fn details(archive: &Archive) -> String {
+fn details(archive: &Archive, boot: Option<&Booted>) -> String {
     let metadata = &archive.metadata;
     let mut rows = vec![
         vec!["slug".to_owned(), metadata.slug.clone()],
@@ -147,6 +171,10 @@ fn details(archive: &Archive) -> String {
     }
     if metadata.protected {
         rows.push(vec!["cipher".to_owned(), "encrypted".to_owned()]);
+    }
+    if let Some(boot) = boot {
+        let reason = boot.reason.as_ref().map(|it| format!(": {it}")).unwrap_or_default();
+        rows.push(vec!["boot test".to_owned(), format!("{}{reason}", booted(boot))]);
     }
     let mut text = table(&rows);
     text += "\nitems:\n";

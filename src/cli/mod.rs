@@ -4,6 +4,7 @@
 
 mod args;
 mod backup;
+mod boot;
 mod check;
 mod diff;
 mod exit;
@@ -12,6 +13,7 @@ mod guardian;
 mod key;
 mod list;
 mod look;
+mod onto;
 mod password;
 mod pin;
 mod plan;
@@ -99,7 +101,7 @@ fn carry_out(args: Args, out: Out) -> anyhow::Result<Exit> {
             Command::Pin(args) => pin::pin(&face, &args.backup).await,
             Command::Unpin(args) => pin::unpin(&face, &args.backup).await,
             Command::Check => check::run(&face).await,
-            Command::Resume => resume::run(&face).await,
+            Command::Resume(args) => resume::run(&face, &args).await,
             // It needs none of this, and was answered above.
             Command::Guardian => Ok(Exit::Done),
         }

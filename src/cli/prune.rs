@@ -53,7 +53,7 @@ pub(super) async fn run(face: &Face, args: Prune) -> anyhow::Result<Exit> {
             for it in prune::judge(&store, &job, &keep, jiff::Timestamp::now())? {
                 let goes = it.reasons.is_empty();
                 if goes && !args.dry_run {
-                    store.remove(&it.path)?;
+                    prune::remove(&store, &it)?;
                 }
                 let shown = Shown::of(&job, it);
                 if goes { done.removed.push(shown) } else { done.kept.push(shown) }

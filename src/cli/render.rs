@@ -6,6 +6,7 @@ use bytesize::ByteSize;
 use serde::Serialize;
 
 use super::Exit;
+use crate::restore::RolledBack;
 
 /// Where results and errors go.
 #[derive(Debug, Clone, Copy)]
@@ -41,7 +42,11 @@ impl Out {
         let _ = writeln!(std::io::stderr(), "error: {message}");
         if self.json {
             let code = Exit::of(err) as u8;
-            let object = serde_json::json!({ "error": message, "exit_code": code });
+            let mut object = serde_json::json!({ "error": message, "exit_code": code });
+            if let Some(RolledBack { reason, log, .. }) = err.downcast_ref() {
+                object["reason"] = reason.as_str().into();
+                object["log"] = log.as_str().into();
+            }
             let _ = writeln!(std::io::stdout(), "{object}");
         }
     }

@@ -1,39 +1,85 @@
 //! `hearthkeep restore`.
 
 use std::io::{IsTerminal, Write};
-
-use serde_json::{Value, json};
+use std::path::PathBuf;
 
 use super::args::Restore;
 use super::exit::Mistake;
-use super::render::{exit, table};
+use super::onto;
+use super::render::{exit, size, table};
 use super::{Exit, Face};
 use crate::archive::Archive;
-use crate::plan::{RestorePlan, RestoreRequest};
-use crate::restore::{self, Order, Report, Trial};
+use crate::hands::Hands;
+use crate::island::island;
+use crate::mapfile;
+use crate::plan::{Database, Map, RestoreRequest};
+use crate::restore::{self, Move, Order, Outlook, Preview, Report, Trial};
 use crate::signals;
 
 pub(super) async fn run(face: &Face, args: Restore) -> anyhow::Result<Exit> {
+    let map = match args.map {
+        Some(file) => island("reading the map", move || Ok(mapfile::read(&file)?)).await?,
+        None => Map::default(),
+    };
     let archive = face.unlocked(&args.backup).await?;
     let order = Order {
         pick: face.pick(),
-        request: RestoreRequest { only: args.only },
-        trial: Trial { patience: face.profile.patience },
+        onto: args.onto,
+        request: RestoreRequest {
+            only: args.only,
+            database: match (args.database_only, args.no_database) {
+                (true, _) => Database::Only,
+                (_, true) => Database::Stays,
+                _ => Database::Included,
+            },
+            allow_newer: args.allow_newer,
+            map,
+        },
+        trial: Trial {
+            patience: face.profile.patience,
+            settle: face.profile.settle,
+            leaves_wreck: args.no_rollback,
+        },
     };
     let hands = face.hands().await?;
     if args.dry_run || !args.yes {
-        let (plan, _) = restore::prepare(&hands, &archive, &order).await?;
-        if args.dry_run {
-            face.out.print(&object(&archive, &plan), || text(&archive, &plan));
-            return Ok(Exit::Done);
+        match restore::foresee(&hands, &archive, &order).await? {
+            Ok(mut site) => {
+                let outlook =
+                    restore::look(&hands, &archive, &mut site, &order, &face.cancel).await?;
+                if args.dry_run {
+                    return preview(face, hands, archive, outlook).await;
+                }
+                outlook.check()?;
+                confirm(face, &text(&Preview::new(&archive, &outlook)))?;
+            }
+            Err(new) if args.dry_run => {
+                face.out.print(&onto::object(&archive, &new), || onto::text(&archive, &new));
+                return Ok(Exit::Done);
+            }
+            Err(new) => confirm(face, &onto::text(&archive, &new))?,
         }
-        confirm(face, &text(&archive, &plan))?;
     }
     let report = restore::run(&hands, archive, &order, &face.cancel).await?;
     drop(hands);
     face.out.print(&report, || done(&report));
     face.out.warnings(&report.warnings);
     Ok(exit(&report.warnings))
+}
+
+/// Shows what would be done, once the backup has been read to its end.
+async fn preview(
+    face: &Face,
+    hands: Hands,
+    archive: Archive,
+    outlook: Outlook,
+) -> anyhow::Result<Exit> {
+    let (archive, outlook) = restore::measure(&hands, archive, outlook, &face.cancel).await?;
+    // The bars go before the result comes.
+    drop(hands);
+    let preview = Preview::new(&archive, &outlook);
+    face.out.print(&preview, || text(&preview));
+    Ok(if preview.problems.is_empty() { Exit::Done } else { Exit::Failed })
 }
 
 /// Asks whether to go on.
@@ -54,49 +100,50 @@ fn confirm(face: &Face, plan: &str) -> anyhow::Result<()> {
     }
 }
 
-fn object(archive: &Archive, plan: &RestorePlan) -> Value {
-    let moves = plan.routes.iter().map(|it| {
-        json!({
-            "item": it.item.to_string(),
-            "container": it.tree.container,
-            "path": it.tree.destination,
-            "target": it.tree.source,
-            "prefix": it.tree.prefix,
-            "keep": it.keep,
-        })
-    });
-    let stops = plan.stops.iter().map(|it| it.name.as_str());
-    json!({
-        "slug": archive.metadata.slug,
-        "name": archive.metadata.name,
-        "moves": moves.collect::<Vec<_>>(),
-        "stops": stops.collect::<Vec<_>>(),
-        "notes": plan.notes,
-    })
-}
-
-fn text(archive: &Archive, plan: &RestorePlan) -> String {
-    let metadata = &archive.metadata;
-    let mut text = format!("restore \"{}\" of {}:\n", metadata.name, metadata.date);
-    let rows = plan.routes.iter().map(|it| {
-        let to = format!("{}:{}", it.tree.container, it.tree.destination.display());
-        let keep: Vec<String> = it.keep.iter().map(|it| it.display().to_string()).collect();
-        let keep = match keep.as_slice() {
-            [] => String::new(),
-            _ => format!("keeps {}", keep.join(", ")),
-        };
-        vec![format!("  {}", it.item), format!("replaces {to}"), keep]
-    });
-    text += &table(&rows.collect::<Vec<_>>());
-    let stops: Vec<&str> = plan.stops.iter().map(|it| it.name.as_str()).collect();
-    match stops.as_slice() {
-        [] => text += "no container is stopped for it\n",
-        _ => text += &format!("stopped and started again: {}\n", stops.join(", ")),
+fn text(preview: &Preview) -> String {
+    let mut text = format!("restore \"{}\" of {}:\n", preview.name, preview.date);
+    text += &table(&preview.moves.iter().map(row).collect::<Vec<_>>());
+    text += &match preview.stops.as_slice() {
+        [] => "no container is stopped for it\n".to_owned(),
+        stops => format!("stopped for it: {}\n", stops.join(", ")),
+    };
+    if !preview.starts.is_empty() {
+        text += &format!("started after it: {}\n", preview.starts.join(", "));
     }
-    for note in &plan.notes {
-        text += &format!("note: {note}\n");
+    for it in &preview.room {
+        let (needed, free) = (size(it.needed_bytes), size(it.free_bytes));
+        text += &format!("room beside {}: {needed} needed, {free} free\n", it.at.display());
+    }
+    let told =
+        [("note", &preview.notes), ("to do", &preview.to_do), ("problem", &preview.problems)];
+    for (what, all) in told {
+        for it in all {
+            text += &format!("{what}: {it}\n");
+        }
     }
     text
+}
+
+fn row(it: &Move) -> Vec<String> {
+    // Pushing an empty path would add a slash.
+    let path: PathBuf = it.path.join(&it.below).components().collect();
+    let place = format!("{}:{}", it.container, path.display());
+    let list = |paths: &[PathBuf]| {
+        paths.iter().map(|it| it.display().to_string()).collect::<Vec<_>>().join(", ")
+    };
+    let what = match it.only.as_slice() {
+        [] => format!("replaces {place}"),
+        only => format!("replaces {} in {place}", list(only)),
+    };
+    let mut how = Vec::new();
+    if it.from != it.item {
+        how.push(format!("by {}/{}", it.from, it.prefix));
+    }
+    how.extend(it.owner.as_ref().map(|it| format!("owner {it}")));
+    if !it.keep.is_empty() && it.only.is_empty() {
+        how.push(format!("keeps {}", list(&it.keep)));
+    }
+    vec![format!("  {}", it.item), what, how.join("; ")]
 }
 
 fn done(report: &Report) -> String {

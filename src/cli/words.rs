@@ -7,7 +7,7 @@ use crate::settings::{Password, Profile, Settings, Variables, Written};
 /// The settings of this run, and the job that is meant. What closes an earlier run needs none, and
 /// no mistake in them may keep it from that.
 pub(super) fn settings(args: &Args) -> anyhow::Result<(Settings, Profile)> {
-    if let Command::Resume | Command::Guardian = args.command {
+    if let Command::Resume(_) | Command::Guardian = args.command {
         return Ok((Settings::default(), Profile::default()));
     }
     let variables = Variables(&|it| std::env::var_os(it));
@@ -31,7 +31,10 @@ fn written(args: &Args) -> Written {
         Command::Backup(Backup { selection, level, format_version, .. }) => {
             Written { level: *level, format_version: *format_version, ..selected(selection, all) }
         }
-        Command::Restore(restore) => Written { patience: restore.patience, ..all },
+        Command::Restore(restore) => {
+            Written { patience: restore.patience, settle: restore.settle, ..all }
+        }
+        Command::Verify(verify) => Written { patience: verify.patience, ..all },
         _ => all,
     }
 }

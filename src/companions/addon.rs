@@ -1,6 +1,8 @@
 //! The add-on twin of a companion, as the Supervisor wants it described.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
+
+use super::Known;
 
 /// An add-on of the Supervisor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,9 +25,12 @@ impl Addon {
 /// The content of `addon.json`: the least that passes the Supervisor's check
 /// (home-assistant/supervisor, `supervisor/backups/validate.py` and `supervisor/addons/validate.py`).
 /// On restore the Supervisor takes everything else from the add-on's repository.
-pub fn addon_json(addon: &Addon, name: &str, version: &str, running: bool) -> Value {
+pub fn addon_json(addon: &Addon, known: &Known, version: &str, running: bool) -> Value {
+    let name = known.name;
+    let options: Map<String, Value> =
+        known.options.iter().map(|(key, value)| ((*key).to_owned(), json!(value))).collect();
     json!({
-        "user": { "version": version, "options": {} },
+        "user": { "version": version, "options": options },
         "system": {
             "name": name,
             "version": version,

@@ -10,16 +10,18 @@ use std::{env, io};
 use async_trait::async_trait;
 use bollard::API_DEFAULT_VERSION;
 use bollard::errors::Error as Failure;
+use bollard::models::ImageInspect;
 use bollard::query_parameters::{
     ListContainersOptionsBuilder, LogsOptionsBuilder, StopContainerOptionsBuilder,
 };
 use futures_util::TryStreamExt;
 use futures_util::future::join_all;
+use jiff::Timestamp;
 use tokio::net::UnixStream;
 use tokio::time::timeout;
 
-use super::{About, Backend, Command, Error, Executed, Forbidden, Session, facts};
-use crate::model::{Container, State};
+use super::{About, Backend, Command, Error, Executed, Forbidden, Session, facts, recipe};
+use crate::model::{Confidential, Container, Recipe, State};
 
 /// For an engine to say its version. It is quick even on a small machine that just boots.
 const GREETING: Duration = Duration::from_secs(30);
@@ -35,6 +37,9 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// On top of a stop timeout: to kill what did not end, and to unmount on a slow disk.
 const STOP_MARGIN: Duration = Duration::from_mins(1);
+
+/// More of a log nobody reads, and a container may print without end.
+const LOG_BYTES: usize = 4 << 20;
 
 /// Bollard's own limit in seconds. It starts late and ends early, so ours count; it must be longer.
 const BOLLARD_PATIENCE: u64 = 24 * 60 * 60;
@@ -118,6 +123,31 @@ impl Docker {
         }
     }
 
+    /// The first [`LOG_BYTES`] of what the options choose, both streams.
+    async fn log(&self, container: &str, options: LogsOptionsBuilder) -> Result<String, Error> {
+        is_reference(container)?;
+        let options = options.stdout(true).stderr(true).build();
+        let mut log = Box::pin(self.client.logs(container, Some(options)));
+        let call = async {
+            let mut bytes = Vec::new();
+            while bytes.len() < LOG_BYTES
+                && let Some(piece) = log.try_next().await?
+            {
+                bytes.extend_from_slice(piece.as_ref());
+            }
+            Ok(bytes)
+        };
+        match self.ask("reading the log of", container, PATIENCE, call).await {
+            Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
+            Err(refused @ Error::Refused { .. }) => {
+                // A log that cannot be read and a container that is gone look alike from here.
+                self.inspect(container).await?;
+                Err(refused)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
     /// Asks for a deed, and is content with a refusal where the container is as wanted all the same.
     async fn bring(
         &self,
@@ -186,6 +216,24 @@ impl Backend for Docker {
         self.inspect_within(container, PATIENCE).await
     }
 
+    async fn recipe(&self, container: &str) -> Result<(Recipe, Confidential), Error> {
+        is_reference(container)?;
+        let call = self.client.inspect_container(container, None);
+        let response = self.ask("inspecting", container, PATIENCE, call).await?;
+        let image = response.image.clone().unwrap_or_default();
+        let call = async {
+            match self.client.inspect_image(&image).await {
+                // A container outlives its image, which then says nothing.
+                Err(Failure::DockerResponseServerError { status_code: 404, .. }) => {
+                    Ok(ImageInspect::default())
+                }
+                answer => answer,
+            }
+        };
+        let image = self.ask("inspecting the image of", container, PATIENCE, call).await?;
+        Ok(recipe::recipe(response, image))
+    }
+
     async fn pause(&self, container: &str) -> Result<(), Error> {
         let call = self.client.pause_container(container);
         self.bring("pausing", container, PATIENCE, |it| it == State::Paused, call).await
@@ -222,22 +270,15 @@ impl Backend for Docker {
     }
 
     async fn log_tail(&self, container: &str, lines: usize) -> Result<String, Error> {
-        is_reference(container)?;
-        let options = LogsOptionsBuilder::new().stdout(true).stderr(true).tail(&lines.to_string());
-        let log = self.client.logs(container, Some(options.build()));
-        let call = log.try_fold(Vec::new(), async |mut bytes, piece| {
-            bytes.extend_from_slice(piece.as_ref());
-            Ok(bytes)
-        });
-        match self.ask("reading the log of", container, PATIENCE, call).await {
-            Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
-            Err(refused @ Error::Refused { .. }) => {
-                // A log that cannot be read and a container that is gone look alike from here.
-                self.inspect(container).await?;
-                Err(refused)
-            }
-            Err(error) => Err(error),
-        }
+        self.log(container, LogsOptionsBuilder::new().tail(&lines.to_string())).await
+    }
+
+    async fn log_since_start(&self, container: &str) -> Result<String, Error> {
+        let started = self.inspect(container).await?.started.parse::<Timestamp>();
+        // The engine takes whole seconds.
+        let since = started.map_or(0, |it| it.as_second().max(0));
+        let since = i32::try_from(since).unwrap_or(0);
+        self.log(container, LogsOptionsBuilder::new().since(since)).await
     }
 
     async fn exec(

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bollard::models::{
     ContainerInspectResponse, ContainerState, ContainerStateStatusEnum, ContainerSummary,
-    ContainerSummaryStateEnum, EndpointSettings, HealthStatusEnum, MountPoint,
+    ContainerSummaryStateEnum, EndpointSettings, HealthStatusEnum, HostConfig, MountPoint,
 };
 
 use crate::model::{Container, Health, Mount, MountKind, State};
@@ -18,6 +18,7 @@ pub(super) fn container(response: ContainerInspectResponse) -> Option<Container>
     let state = response.state?;
     let config = response.config.unwrap_or_default();
     let host_config = response.host_config.unwrap_or_default();
+    let reaches_host = reaches_host(&host_config);
     let network_mode = host_config.network_mode.unwrap_or_default();
     let networks = response.network_settings.and_then(|it| it.networks).unwrap_or_default();
     let mut mounts: Vec<Mount> = response.mounts.into_iter().flatten().map(mount).collect();
@@ -29,6 +30,7 @@ pub(super) fn container(response: ContainerInspectResponse) -> Option<Container>
         image: config.image.unwrap_or_default(),
         labels: config.labels.into_iter().flatten().collect(),
         health: health(&state),
+        started: state.started_at.unwrap_or_default(),
         state: state_now(state.status?),
         mounts,
         host_network: network_mode == "host",
@@ -39,6 +41,7 @@ pub(super) fn container(response: ContainerInspectResponse) -> Option<Container>
             .and_then(|it| u64::try_from(it).ok())
             .map(Duration::from_secs),
         auto_remove: host_config.auto_remove == Some(true),
+        reaches_host,
         variables: names(&config.env.unwrap_or_default()),
         is_silent: false,
     })
@@ -57,15 +60,30 @@ pub(super) fn listed(summary: ContainerSummary) -> Option<Container> {
         labels: summary.labels.into_iter().flatten().collect(),
         health: Health::None,
         state: state_listed(summary.state?),
+        started: String::new(),
         mounts,
         host_network: network_mode == "host",
         addresses: Vec::new(),
         joined_network: network_mode.strip_prefix("container:").map(str::to_owned),
         stop_timeout: None,
         auto_remove: false,
+        reaches_host: false,
         variables: Vec::new(),
         is_silent: true,
     })
+}
+
+/// Whether it was given more than an ordinary container has.
+fn reaches_host(config: &HostConfig) -> bool {
+    let is_host = |it: &Option<String>| it.as_deref() == Some("host");
+    config.privileged == Some(true)
+        || config.devices.as_ref().is_some_and(|it| !it.is_empty())
+        || config.device_requests.as_ref().is_some_and(|it| !it.is_empty())
+        || config.device_cgroup_rules.as_ref().is_some_and(|it| !it.is_empty())
+        || config.cap_add.as_ref().is_some_and(|it| !it.is_empty())
+        || is_host(&config.pid_mode)
+        || is_host(&config.ipc_mode)
+        || is_host(&config.uts_mode)
 }
 
 /// A container that others are linked to has a name of theirs too, with a slash in the middle.
@@ -302,6 +320,28 @@ mod tests {
         for (value, expected) in cases {
             let container = inspected(json!({ "HostConfig": { "AutoRemove": value } }));
             assert_eq!(container.map(|it| it.auto_remove), Some(expected), "{value}");
+        }
+    }
+
+    #[test]
+    fn tells_who_reaches_the_host() {
+        let device = json!([{ "PathOnHost": "/dev/ttyUSB0", "PathInContainer": "/dev/ttyUSB0" }]);
+        let cases = [
+            (json!({}), false),
+            (json!({ "Privileged": false, "Devices": [], "CapAdd": null }), false),
+            (json!({ "NetworkMode": "host", "IpcMode": "private", "PidMode": "" }), false),
+            (json!({ "Privileged": true }), true),
+            (json!({ "Devices": device }), true),
+            (json!({ "DeviceRequests": [{ "Driver": "nvidia" }] }), true),
+            (json!({ "DeviceCgroupRules": ["c 188:* rmw"] }), true),
+            (json!({ "CapAdd": ["NET_ADMIN"] }), true),
+            (json!({ "PidMode": "host" }), true),
+            (json!({ "IpcMode": "host" }), true),
+            (json!({ "UTSMode": "host" }), true),
+        ];
+        for (config, expected) in cases {
+            let container = inspected(json!({ "HostConfig": config }));
+            assert_eq!(container.map(|it| it.reaches_host), Some(expected), "{config}");
         }
     }
 

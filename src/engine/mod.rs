@@ -8,8 +8,11 @@ mod docker;
 mod error;
 mod exec;
 mod facts;
+mod make;
+mod recipe;
 mod rights;
 mod script;
+mod simulated_make;
 mod simulator;
 
 use std::path::PathBuf;
@@ -20,10 +23,15 @@ use async_trait::async_trait;
 
 pub use self::error::Error;
 pub use self::exec::{Command, Executed, Session};
+use self::make::Make;
+pub use self::make::Marked;
 pub use self::rights::Forbidden;
 pub use self::script::Script;
 pub use self::simulator::{Fault, Simulator};
-use crate::model::Container;
+use crate::model::{Confidential, Container, Recipe, Replica};
+
+/// The label that everything carries that is made here; its value says by which run.
+pub const MARK: &str = "hearthkeep.boot-test";
 
 /// A container engine. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -92,6 +100,11 @@ impl Engine {
         self.backend.inspect(container).await
     }
 
+    /// What it takes to make a container again, beside what may be secret of that.
+    pub async fn recipe(&self, container: &str) -> Result<(Recipe, Confidential), Error> {
+        self.backend.recipe(container).await
+    }
+
     /// Freezes all processes of a running container. One that is already paused stays so; one that
     /// is stopped or between two restarts is refused.
     pub async fn pause(&self, container: &str) -> Result<(), Error> {
@@ -120,6 +133,12 @@ impl Engine {
         self.backend.log_tail(container, lines).await
     }
 
+    /// What a container printed since it was last started, or a moment before: the first 4 MiB, both
+    /// streams.
+    pub async fn log_since_start(&self, container: &str) -> Result<String, Error> {
+        self.backend.log_since_start(container).await
+    }
+
     /// Runs a command inside a running container, and waits for its end. Of what it prints, on
     /// both streams, the end is kept.
     ///
@@ -139,20 +158,63 @@ impl Engine {
     pub async fn session(&self, container: &str, command: &Command) -> Result<Session, Error> {
         self.backend.session(container, command).await
     }
+
+    /// Makes an empty volume of the engine's own, with a mark; gives its folder on the engine's
+    /// host.
+    pub async fn create_volume(&self, name: &str, mark: &str) -> Result<PathBuf, Error> {
+        self.backend.create_volume(name, mark).await
+    }
+
+    /// Makes a network, with a mark, from which nothing leads out.
+    pub async fn create_network(&self, name: &str, mark: &str) -> Result<(), Error> {
+        self.backend.create_network(name, mark).await
+    }
+
+    /// Makes a container like another one, with a mark; gives its identifier. What the other one
+    /// has in its environment goes from one to the other and nowhere else.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] where there is none that it could be like.
+    pub async fn create_replica(&self, replica: &Replica, mark: &str) -> Result<String, Error> {
+        self.backend.create_replica(replica, mark).await
+    }
+
+    /// Removes a container, whatever it is doing, with the volumes that have no other name than its
+    /// own. One that is gone stays so.
+    pub async fn remove_container(&self, container: &str) -> Result<(), Error> {
+        self.backend.remove_container(container).await
+    }
+
+    /// Removes a network that nobody is on. One that is gone stays so.
+    pub async fn remove_network(&self, name: &str) -> Result<(), Error> {
+        self.backend.remove_network(name).await
+    }
+
+    /// Removes a volume that no container has. One that is gone stays so.
+    pub async fn remove_volume(&self, name: &str) -> Result<(), Error> {
+        self.backend.remove_volume(name).await
+    }
+
+    /// Everything that carries a mark.
+    pub async fn marked(&self, mark: &str) -> Result<Marked, Error> {
+        self.backend.marked(mark).await
+    }
 }
 
 /// What both engines do; the contract is on the methods of [`Engine`].
 #[async_trait]
-trait Backend: Send + Sync + std::fmt::Debug {
+trait Backend: Make + Send + Sync + std::fmt::Debug {
     async fn about(&self) -> Result<About, Error>;
     async fn rights(&self) -> Result<Vec<Forbidden>, Error>;
     async fn look(&self) -> Result<Vec<Container>, Error>;
     async fn inspect(&self, container: &str) -> Result<Container, Error>;
+    async fn recipe(&self, container: &str) -> Result<(Recipe, Confidential), Error>;
     async fn pause(&self, container: &str) -> Result<(), Error>;
     async fn unpause(&self, container: &str) -> Result<(), Error>;
     async fn stop(&self, container: &str, timeout: Option<Duration>) -> Result<(), Error>;
     async fn start(&self, container: &str) -> Result<(), Error>;
     async fn log_tail(&self, container: &str, lines: usize) -> Result<String, Error>;
+    async fn log_since_start(&self, container: &str) -> Result<String, Error>;
     async fn exec(
         &self,
         container: &str,

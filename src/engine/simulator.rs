@@ -7,7 +7,7 @@ use async_trait::async_trait;
 
 use super::script::Actor;
 use super::{About, Backend, Command, Error, Executed, Forbidden, Script, Session};
-use crate::model::{Container, Health, State};
+use crate::model::{Confidential, Container, Health, Recipe, State};
 
 /// An engine in memory. Clones are handles to the same engine, so that a test keeps one to prepare
 /// faults and to see what was asked for.
@@ -60,17 +60,23 @@ pub enum Fault {
 }
 
 #[derive(Debug)]
-struct World {
-    containers: Vec<Simulated>,
+pub(super) struct World {
+    pub(super) containers: Vec<Simulated>,
+    /// What was made, by name, with its mark.
+    pub(super) networks: Vec<(String, String)>,
+    pub(super) volumes: Vec<(String, String)>,
     /// With the number of calls before each was injected.
     faults: Vec<(usize, Fault)>,
     calls: Vec<String>,
 }
 
 #[derive(Debug)]
-struct Simulated {
-    container: Container,
+pub(super) struct Simulated {
+    pub(super) container: Container,
     log: String,
+    /// How much of the log is from before its last start.
+    old_log: usize,
+    n_starts: usize,
     /// With a piece of the commands that they are for.
     scripts: Vec<(String, Script)>,
 }
@@ -78,11 +84,10 @@ struct Simulated {
 impl Simulator {
     /// An engine with these containers.
     pub fn new(containers: Vec<Container>) -> Simulator {
-        let containers = containers
-            .into_iter()
-            .map(|container| Simulated { container, log: String::new(), scripts: Vec::new() })
-            .collect();
-        let world = World { containers, faults: Vec::new(), calls: Vec::new() };
+        let containers = containers.into_iter().map(Simulated::new).collect();
+        let (networks, volumes) = (Vec::new(), Vec::new());
+        let (faults, calls) = (Vec::new(), Vec::new());
+        let world = World { containers, networks, volumes, faults, calls };
         Simulator { world: Arc::new(Mutex::new(world)) }
     }
 
@@ -106,7 +111,7 @@ impl Simulator {
     /// Changes what a container is doing, as if somebody else had done it.
     pub fn set_state(&self, container: &str, state: State) {
         if let Some(it) = self.world().containers.iter_mut().find(|it| it.is(container)) {
-            it.container.state = state;
+            it.becomes(state);
         }
     }
 
@@ -117,10 +122,11 @@ impl Simulator {
         }
     }
 
-    /// What a container has printed.
+    /// What a container has printed since it last started.
     pub fn set_log(&self, container: &str, log: &str) {
         if let Some(it) = self.world().containers.iter_mut().find(|it| it.is(container)) {
-            log.clone_into(&mut it.log);
+            it.log.truncate(it.old_log);
+            it.log.push_str(log);
         }
     }
 
@@ -133,7 +139,7 @@ impl Simulator {
     }
 
     /// A panic in one test thread must not hide behind a poisoned lock in another.
-    fn world(&self) -> MutexGuard<'_, World> {
+    pub(super) fn world(&self) -> MutexGuard<'_, World> {
         self.world.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -147,7 +153,7 @@ impl Simulator {
         let mut world = self.world();
         let subject = world.call(call, container)?;
         match to(subject.container.state) {
-            Ok(state) => subject.container.state = state,
+            Ok(state) => subject.becomes(state),
             Err(message) => return Err(refused(call, container, message)),
         }
         Ok(())
@@ -156,7 +162,7 @@ impl Simulator {
 
 impl World {
     /// Notes a call, and fails where nothing answers. Returns its number.
-    fn note(&mut self, call: String) -> Result<usize, Error> {
+    pub(super) fn note(&mut self, call: String) -> Result<usize, Error> {
         self.calls.push(call);
         let n = self.calls.len();
         match self.faults.iter().any(|(since, fault)| fault.cuts_off(n - since)) {
@@ -169,11 +175,10 @@ impl World {
     }
 
     /// Notes a call on one container, and finds it unless a fault comes between.
-    fn call(&mut self, call: &'static str, name: &str) -> Result<&mut Simulated, Error> {
+    pub(super) fn call(&mut self, call: &'static str, name: &str) -> Result<&mut Simulated, Error> {
         let n = self.note(format!("{call} {name}"))?;
-        let found = self.containers.iter().position(|it| it.is(name));
         let not_found = || Error::NotFound { container: name.to_owned() };
-        let index = found.ok_or_else(not_found)?;
+        let index = self.find(name).ok_or_else(not_found)?;
         let subject = &self.containers[index];
         if self.is_gone(subject, n) {
             return Err(not_found());
@@ -191,6 +196,11 @@ impl World {
             return Err(refused(call, name, &message));
         }
         Ok(&mut self.containers[index])
+    }
+
+    /// Where a container stands among all, by identifier or name.
+    pub(super) fn find(&self, name: &str) -> Option<usize> {
+        self.containers.iter().position(|it| it.is(name))
     }
 
     /// What a command in a container does, where that is in a state to run any.
@@ -248,17 +258,33 @@ impl Fault {
 }
 
 impl Simulated {
+    pub(super) fn new(container: Container) -> Simulated {
+        Simulated { container, log: String::new(), old_log: 0, n_starts: 0, scripts: Vec::new() }
+    }
+
     fn is(&self, reference: &str) -> bool {
         self.container.id == reference || self.container.name == reference
+    }
+
+    fn becomes(&mut self, state: State) {
+        let had_ended = matches!(self.container.state, State::Stopped | State::Restarting);
+        if had_ended && state == State::Running {
+            self.n_starts += 1;
+            self.container.started = format!("start {}", self.n_starts);
+            self.old_log = self.log.len();
+        }
+        self.container.state = state;
     }
 
     /// As the engine's list shows it.
     fn listed(&self) -> Container {
         Container {
             health: Health::None,
+            started: String::new(),
             addresses: Vec::new(),
             stop_timeout: None,
             auto_remove: false,
+            reaches_host: false,
             variables: Vec::new(),
             is_silent: true,
             ..self.container.clone()
@@ -306,6 +332,19 @@ impl Backend for Simulator {
         self.world().call("inspect", container).map(|it| it.seen())
     }
 
+    async fn recipe(&self, container: &str) -> Result<(Recipe, Confidential), Error> {
+        let mut world = self.world();
+        let container = &world.call("recipe", container)?.container;
+        let recipe = Recipe {
+            container: container.name.clone(),
+            service: container.service().unwrap_or(&container.name).to_owned(),
+            runs: container.state != State::Stopped,
+            image: container.image.clone(),
+            ..Recipe::default()
+        };
+        Ok((recipe, Confidential::default()))
+    }
+
     async fn pause(&self, container: &str) -> Result<(), Error> {
         self.deed("pause", container, |state| match state {
             State::Running | State::Paused => Ok(State::Paused),
@@ -344,6 +383,12 @@ impl Backend for Simulator {
         Ok(all[all.len().saturating_sub(lines)..].concat())
     }
 
+    async fn log_since_start(&self, container: &str) -> Result<String, Error> {
+        let mut world = self.world();
+        let subject = world.call("log_since_start", container)?;
+        Ok(subject.log[subject.old_log..].to_owned())
+    }
+
     async fn exec(
         &self,
         container: &str,
@@ -368,18 +413,20 @@ impl Backend for Simulator {
     }
 }
 
-fn refused(call: &'static str, container: &str, message: &str) -> Error {
+pub(super) fn refused(call: &'static str, container: &str, message: &str) -> Error {
     let (container, message) = (container.to_owned(), message.to_owned());
     Error::Refused { doing: doing(call), container, message }
 }
 
 fn doing(call: &'static str) -> &'static str {
     match call {
-        "inspect" => "inspecting",
+        "inspect" | "recipe" => "inspecting",
         "pause" => "pausing",
         "unpause" => "unpausing",
         "stop" => "stopping",
         "start" => "starting",
+        "create_replica" => "making",
+        "remove_container" => "removing",
         "exec" => "running a command in",
         "session" => "talking to a client in",
         _ => "reading the log of",

@@ -1,10 +1,10 @@
 //! One line of the journal, and what stands in it.
 
-use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
+use super::{OpenSwap, RawPath};
 use crate::model::{State, Who};
 use crate::plan::{Hold, Hook, How, Need};
 
@@ -22,8 +22,15 @@ pub enum Event {
     /// A file may lie there that is not finished.
     DraftIntended {
         /// The unfinished file itself, not the name that it will get.
-        path: PathBuf,
+        path: RawPath,
     },
+    /// Folders may lie there with what was extracted.
+    StagingIntended {
+        /// The folders.
+        folders: Vec<RawPath>,
+    },
+    /// They are gone.
+    StagingDone,
     /// A container may be held.
     HoldIntended(OpenHold),
     /// A stop that was asked for is over: none goes on behind the back of whoever starts it again.
@@ -43,10 +50,26 @@ pub enum Event {
         /// The container's name when the command was owed.
         name: String,
     },
-    /// From here on old and new content may be mixed.
-    SwapIntended,
-    /// All content is of one kind again.
+    /// From here on old and new content may change places.
+    SwapIntended(OpenSwap),
+    /// The restored home did not come up, and a person wants to look at it.
+    SwapLeft,
+    /// Now that person wants the old home back.
+    BackIntended,
+    /// The restored home came up: nothing leads back any more.
+    Proved,
+    /// No old content lies aside any more: it is back, or was removed for good.
     SwapDone,
+    /// Things may be made on the engine for a boot test.
+    BootIntended {
+        /// The mark that all of them carry.
+        mark: String,
+    },
+    /// All of them are gone.
+    BootGone {
+        /// That mark.
+        mark: String,
+    },
     /// The run came to its end, whichever.
     Ended,
     /// A line that is none of these: a disk that lost it, or a newer version wrote it.
@@ -65,6 +88,8 @@ pub enum Story {
     Backup,
     /// A restore.
     Restore,
+    /// A boot test.
+    Boot,
 }
 
 /// A container that may be held, with all that it takes to let it go on.
@@ -101,10 +126,10 @@ pub struct OwedAfter {
     pub timeout_seconds: u64,
 }
 
-impl Event {
-    /// The intent of a hold, now.
-    pub fn hold(hold: &Hold) -> Event {
-        Event::HoldIntended(OpenHold {
+impl OpenHold {
+    /// A hold that is about to be taken.
+    pub fn now(hold: &Hold) -> OpenHold {
+        OpenHold {
             container: hold.who(),
             how: hold.how,
             was: hold.was,
@@ -112,7 +137,14 @@ impl Event {
             needs: hold.needs.clone(),
             at: now(),
             is_stopped: false,
-        })
+        }
+    }
+}
+
+impl Event {
+    /// The intent of a hold, now.
+    pub fn hold(hold: &Hold) -> Event {
+        Event::HoldIntended(OpenHold::now(hold))
     }
 
     /// The command that a container is owed.

@@ -6,9 +6,11 @@
 //!
 //! ```text
 //! draft-intended ──────────────────────── ended
+//! staging-intended ──────────────── staging-done
 //! hold-intended ─ (stopped) ─ released
 //! after-owed ─ after-done
-//! swap-intended ─ swap-done
+//! swap-intended ─ (swap-left ─ (back-intended)) ─ (proved) ─ swap-done
+//! boot-intended ─ boot-gone
 //! ```
 //!
 //! `ended` closes drafts alone: a run may end well and yet leave a container held that would not
@@ -16,6 +18,8 @@
 
 mod event;
 mod open;
+mod raw_path;
+mod swap;
 
 use std::fs::{self, File};
 use std::io::{ErrorKind, Write};
@@ -27,6 +31,8 @@ use anyhow::Context;
 
 pub use self::event::{Event, OpenHold, OwedAfter, Story, now};
 pub use self::open::{Open, open};
+pub use self::raw_path::RawPath;
+pub use self::swap::{Attributes, OpenSwap, Stage, StayingFolder, SwapMount};
 use crate::{faults, fsx};
 
 /// The file's name in the state folder.

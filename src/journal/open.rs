@@ -1,20 +1,22 @@
 //! What the events of a journal leave open.
 
-use std::path::PathBuf;
-
-use super::{Event, OpenHold, OwedAfter};
+use super::{Event, OpenHold, OpenSwap, OwedAfter, RawPath, Stage};
 
 /// What nobody has closed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Open {
     /// Unfinished files.
-    pub drafts: Vec<PathBuf>,
+    pub drafts: Vec<RawPath>,
+    /// Folders with what was extracted.
+    pub stagings: Vec<RawPath>,
     /// Containers, in the order in which they were held.
     pub holds: Vec<OpenHold>,
     /// Commands that have not run.
     pub afters: Vec<OwedAfter>,
-    /// Whether old and new content may be mixed.
-    pub mixed: bool,
+    /// The exchange of old and new content.
+    pub swap: Option<OpenSwap>,
+    /// Marks of boot tests of which something may be left.
+    pub boots: Vec<String>,
     /// Numbers of lines that could not be read, and may have told more.
     pub unreadable: Vec<usize>,
 }
@@ -27,6 +29,8 @@ pub fn open(events: &[Event]) -> Open {
             Event::Began { .. } => (),
             Event::Unreadable { line } => open.unreadable.push(line),
             Event::DraftIntended { path } => open.drafts.push(path),
+            Event::StagingIntended { folders } => open.stagings.extend(folders),
+            Event::StagingDone => open.stagings.clear(),
             Event::HoldIntended(hold) => {
                 let name = &hold.container.name;
                 match open.holds.iter_mut().find(|it| it.container.name == *name) {
@@ -42,8 +46,13 @@ pub fn open(events: &[Event]) -> Open {
             Event::Released { name } => open.holds.retain(|it| it.container.name != name),
             Event::AfterOwed(after) => open.afters.push(after),
             Event::AfterDone { name } => open.afters.retain(|it| it.container.name != name),
-            Event::SwapIntended => open.mixed = true,
-            Event::SwapDone => open.mixed = false,
+            Event::SwapIntended(swap) => open.swap = Some(swap),
+            Event::SwapLeft => open.reach(Stage::Left),
+            Event::BackIntended => open.reach(Stage::Underway),
+            Event::Proved => open.reach(Stage::Proved),
+            Event::SwapDone => open.swap = None,
+            Event::BootIntended { mark } => open.boots.push(mark),
+            Event::BootGone { mark } => open.boots.retain(|it| *it != mark),
             Event::Ended => open.drafts.clear(),
         }
     }
@@ -56,18 +65,27 @@ impl Open {
         *self == Open::default()
     }
 
+    fn reach(&mut self, stage: Stage) {
+        self.swap.iter_mut().for_each(|it| it.stage = stage);
+    }
+
     /// The events that leave this open.
     pub fn events(self) -> Vec<Event> {
         let drafts = self.drafts.into_iter().map(|path| Event::DraftIntended { path });
-        let mixed = self.mixed.then_some(Event::SwapIntended);
+        let folders = self.stagings;
+        let stagings = (!folders.is_empty()).then_some(Event::StagingIntended { folders });
+        let swap = self.swap.map(Event::SwapIntended);
         let holds = self.holds.into_iter().map(Event::HoldIntended);
         let afters = self.afters.into_iter().map(Event::AfterOwed);
-        drafts.chain(holds).chain(afters).chain(mixed).collect()
+        let boots = self.boots.into_iter().map(|mark| Event::BootIntended { mark });
+        drafts.chain(stagings).chain(holds).chain(afters).chain(swap).chain(boots).collect()
     }
 }
 
 #[cfg(test)]
 pub(super) mod tests {
+    use std::path::Path;
+
     use super::*;
     use crate::journal::Story;
     use crate::model::{State, Who};
@@ -96,7 +114,17 @@ pub(super) mod tests {
     }
 
     pub(in crate::journal) fn draft(path: &str) -> Event {
-        Event::DraftIntended { path: path.into() }
+        Event::DraftIntended { path: Path::new(path).into() }
+    }
+
+    fn staging(path: &str) -> Event {
+        Event::StagingIntended { folders: vec![Path::new(path).into()] }
+    }
+
+    fn swap(backup: &str) -> Event {
+        let backup = backup.to_owned();
+        let (mounts, holds, stage) = (Vec::new(), Vec::new(), Stage::Underway);
+        Event::SwapIntended(OpenSwap { backup, mounts, holds, stage })
     }
 
     /// What stays open, in one word each.
@@ -108,7 +136,9 @@ pub(super) mod tests {
             format!("{} {:?}{stopped}", it.container.name, it.was)
         }));
         words.extend(open.afters.iter().map(|it| format!("after {}", it.container.name)));
-        words.extend(open.mixed.then(|| "mixed".to_owned()));
+        words.extend(open.stagings.iter().map(|it| it.display().to_string()));
+        words.extend(open.swap.iter().map(|it| format!("swap {} {:?}", it.backup, it.stage)));
+        words.extend(open.boots.iter().map(|it| format!("boot {it}")));
         words.join(", ")
     }
 
@@ -117,6 +147,8 @@ pub(super) mod tests {
         use State::{Paused, Running};
         let began = Event::Began { story: Story::Backup, pid: 7 };
         let done = Event::AfterDone { name: "a".to_owned() };
+        let boot = |mark: &str| Event::BootIntended { mark: mark.to_owned() };
+        let gone = |mark: &str| Event::BootGone { mark: mark.to_owned() };
         let cases = [
             (vec![], ""),
             (vec![began.clone(), Event::Ended], ""),
@@ -136,9 +168,16 @@ pub(super) mod tests {
             (vec![hold("a", Running), stopped("a"), hold("a", Paused)], "a Running"),
             (vec![hold("a", Running), stopped("a"), released("a")], ""),
             (vec![after("a"), after("b"), done], "after b"),
-            (vec![Event::SwapIntended, Event::Ended], "mixed"),
-            (vec![Event::SwapIntended, Event::SwapDone], ""),
-            (vec![Event::SwapIntended, Event::SwapDone, Event::SwapIntended], "mixed"),
+            (vec![staging("/a/s"), staging("/b/s"), Event::Ended], "/a/s, /b/s"),
+            (vec![staging("/a/s"), Event::StagingDone], ""),
+            (vec![swap("x"), Event::Ended], "swap x Underway"),
+            (vec![swap("x"), Event::SwapDone], ""),
+            (vec![swap("x"), Event::SwapDone, swap("y")], "swap y Underway"),
+            (vec![swap("x"), Event::SwapLeft], "swap x Left"),
+            (vec![swap("x"), Event::SwapLeft, Event::BackIntended], "swap x Underway"),
+            (vec![swap("x"), Event::SwapLeft, Event::Proved], "swap x Proved"),
+            (vec![Event::Proved], ""),
+            (vec![boot("1"), boot("2"), gone("1"), Event::Ended], "boot 2"),
         ];
         for (events, expected) in cases {
             let found = open(&events);

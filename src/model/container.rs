@@ -22,6 +22,9 @@ pub struct Container {
     pub labels: BTreeMap<String, String>,
     /// What it is doing now.
     pub state: State,
+    /// When it last started, in the engine's own words; empty where it never did, or where the engine
+    /// does not say. It changes with every start.
+    pub started: String,
     /// What its own health check says.
     pub health: Health,
     /// Everything mounted into it, sorted by destination.
@@ -36,6 +39,9 @@ pub struct Container {
     pub stop_timeout: Option<Duration>,
     /// Whether the engine removes it as soon as it stops (`--rm`).
     pub auto_remove: bool,
+    /// Whether it has devices of the host, rights that containers usually lack, or shares more of
+    /// the host than its network.
+    pub reaches_host: bool,
     /// The names of its environment variables, sorted. Their values may be secret.
     pub variables: Vec<String>,
     /// Whether the engine did not answer about it, so that all this is only what its list tells.

@@ -1,10 +1,12 @@
 //! What hearthkeep notes in a backup beyond Home Assistant's own format: which container and which
-//! mount each part came from. It travels as the key `hearthkeep` of `backup.json`, which Home
+//! mount each part came from, and how its containers were made. It travels as the key `hearthkeep` of `backup.json`, which Home
 //! Assistant's software keeps and ignores.
 
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+
+use super::Recipe;
 
 /// Our own key of `backup.json`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,6 +21,9 @@ pub struct Manifest {
     pub job: Option<Job>,
     /// Every part of the file, in its order.
     pub parts: Vec<PartRecord>,
+    /// What it takes to make the containers of the home again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub containers: Vec<Recipe>,
 }
 
 /// A job of a home.
@@ -61,4 +66,7 @@ pub struct TreeRecord {
     pub volume: Option<String>,
     /// The folder or file on the host.
     pub source: PathBuf,
+    /// Whether that is a file.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_file: bool,
 }

@@ -7,11 +7,15 @@ mod contents;
 mod item;
 mod manifest;
 mod part;
+mod recipe;
+mod replica;
 mod who;
 
 pub use container::{Container, Health, Mount, MountKind, State};
-pub use contents::Contents;
+pub use contents::{Asks, Contents, Found, InPart};
 pub use item::{FOLDERS, Item};
 pub use manifest::{Job, Manifest, PartRecord, TreeRecord};
 pub use part::{Part, PartKind, Tree, member_name};
+pub use recipe::{Confidential, Recipe, RecipeMount};
+pub use replica::{Join, Replica, ReplicaMount, Source};
 pub use who::{Compose, Who};

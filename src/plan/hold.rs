@@ -114,7 +114,7 @@ pub(super) fn with_joined(home: &Home, holds: &[Hold]) -> Result<Vec<Hold>, Refu
 
 /// The same holds, each with those of the others that have to go on before it. Only those that
 /// stand behind it can be meant: a circle of dependence was broken by the order.
-fn with_needs(all: &[&Container], mut holds: Vec<Hold>) -> Vec<Hold> {
+pub(super) fn with_needs(all: &[&Container], mut holds: Vec<Hold>) -> Vec<Hold> {
     let find = |hold: &Hold| all.iter().find(|it| it.id == hold.id).copied();
     for n in 0..holds.len() {
         let Some(one) = find(&holds[n]) else { continue };

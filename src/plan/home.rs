@@ -21,6 +21,8 @@ pub struct Home {
     pub homeassistant: Container,
     /// Its version, where `.HA_VERSION`, a label or the image's tag tells it.
     pub version: Option<String>,
+    /// The port on which Home Assistant answers, where a label tells it.
+    pub port: Option<u16>,
     /// The other containers of the home, sorted by name.
     pub companions: Vec<Container>,
     /// Those that would be companions, did they not belong to a Swarm service: Swarm replaces what
@@ -58,7 +60,8 @@ pub fn find(facts: &Facts, pick: &Pick) -> Result<Home, Refused> {
         return Err(Refused::Silent { container: silent.name.clone() });
     }
     let version = version(&homeassistant, facts);
-    Ok(Home { homeassistant, version, companions, of_swarm })
+    let port = labels::port(&homeassistant)?;
+    Ok(Home { homeassistant, version, port, companions, of_swarm })
 }
 
 impl Pick {

@@ -23,6 +23,7 @@ pub(super) struct Labels {
     pub(super) hold: Option<How>,
     pub(super) stop_timeout: Option<Duration>,
     pub(super) exclude: Vec<String>,
+    pub(super) boot: Option<bool>,
     pub(super) before: Option<Hook>,
     pub(super) after: Option<Hook>,
 }
@@ -31,13 +32,16 @@ pub(super) struct Labels {
 const PREFIX: &str = "hearthkeep.";
 
 /// Every label that there is.
-const KEYS: [&str; 15] = [
+const KEYS: [&str; 18] = [
     ENABLE,
     ROLE,
     SLUG,
+    "hearthkeep.port",
     "hearthkeep.hold",
     "hearthkeep.stop-timeout",
     PRIORITY,
+    "hearthkeep.boot",
+    COPY,
     "hearthkeep.exclude",
     BEFORE.command,
     BEFORE.user,
@@ -52,6 +56,9 @@ const KEYS: [&str; 15] = [
 const ENABLE: &str = "hearthkeep.enable";
 const ROLE: &str = "hearthkeep.role";
 const SLUG: &str = "hearthkeep.slug";
+
+/// What the copies of a boot test carry, which are of no home.
+const COPY: &str = "hearthkeep.boot-test";
 
 /// Refuses labels that nobody knows, and those that contradict each other.
 pub(super) fn check(container: &Container) -> Result<(), Refused> {
@@ -119,6 +126,12 @@ pub(super) fn priority(container: &Container) -> i32 {
     container.label(PRIORITY).and_then(|it| it.trim().parse().ok()).unwrap_or(0)
 }
 
+/// The port on which Home Assistant answers, where its configuration cannot tell.
+pub(super) fn port(container: &Container) -> Result<Option<u16>, Refused> {
+    let label = Label { container, key: "hearthkeep.port" };
+    label.parse("a port, 1 to 65535", |it| it.parse().ok().filter(|it| *it > 0))
+}
+
 pub(super) fn read(container: &Container) -> Result<Labels, Refused> {
     check(container)?;
     let label = |key: &'static str| Label { container, key };
@@ -140,6 +153,7 @@ pub(super) fn read(container: &Container) -> Result<Labels, Refused> {
             .label("hearthkeep.exclude")
             .map(|it| it.split(',').map(|glob| glob.trim().to_owned()).collect())
             .unwrap_or_default(),
+        boot: label("hearthkeep.boot").parse("true or false", |it| it.parse().ok())?,
         before: hook(container, &BEFORE)?,
         after: hook(container, &AFTER)?,
     })

@@ -2,11 +2,13 @@
 //! tested by data alone, and a dry run is the plan without the deed.
 
 mod backup;
+mod boot;
 mod databases;
 mod hold;
 mod home;
 mod hooks;
 mod labels;
+mod map;
 mod mounts;
 mod order;
 mod parts;
@@ -18,13 +20,15 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 pub use backup::{BackupPlan, BackupRequest, HoldLimit, LeftOut, OnMaxHold, backup};
+pub use boot::{BootMount, BootPlan, BootSource, BootTree, Copied, boot};
 pub use databases::{Served, as_after_a_power_cut, consistency};
 pub use hold::{Hold, How, Need};
 pub use home::{Home, Pick, find};
 pub use hooks::{Hook, Hooks, OnError};
+pub use map::{Map, MapOwner, MapPath, MapPlace, Mapped};
 pub use order::start_order;
 pub use refused::Refused;
-pub use restore::{RestorePlan, RestoreRequest, Route, restore};
+pub use restore::{Database, PENDING_RESTORE, RestorePlan, RestoreRequest, Route, asks, restore};
 pub use warnings::strangers_with_data;
 
 use crate::model::Container;

@@ -6,6 +6,9 @@ use super::Facts;
 use crate::companions::Known;
 use crate::model::{Container, FOLDERS, Mount, MountKind, Tree};
 
+const TIME_ZONE: &str = "time zone of the host";
+const IDENTITY: &str = "identity of the host";
+
 /// Paths of the host that belong to the system and not to the home, each with everything below.
 const SYSTEM: [(&str, &str); 11] = [
     ("/proc", "kernel"),
@@ -13,12 +16,12 @@ const SYSTEM: [(&str, &str); 11] = [
     ("/dev", "device"),
     ("/run", "runtime state of the host"),
     ("/var/run", "runtime state of the host"),
-    ("/etc/localtime", "time zone of the host"),
-    ("/etc/timezone", "time zone of the host"),
-    ("/etc/machine-id", "identity of the host"),
+    ("/etc/localtime", TIME_ZONE),
+    ("/etc/timezone", TIME_ZONE),
+    ("/etc/machine-id", IDENTITY),
     ("/lib/modules", "kernel"),
     // Where the two links above lead on most systems.
-    ("/usr/share/zoneinfo", "time zone of the host"),
+    ("/usr/share/zoneinfo", TIME_ZONE),
     ("/usr/lib/modules", "kernel"),
 ];
 
@@ -55,6 +58,13 @@ pub(super) fn unwanted(mount: &Mount, facts: &Facts) -> Option<&'static str> {
         return Some("the engine's own files");
     }
     None
+}
+
+/// Whether a mount that is never backed up leads to what makes the host more than a place of files.
+/// The host's time zone and identity do not: whoever lacks them has others.
+pub(super) fn reaches_host(mount: &Mount, facts: &Facts) -> bool {
+    let is_of_host = |why: &str| why != TIME_ZONE && why != IDENTITY;
+    mount.kind == MountKind::Bind && unwanted(mount, facts).is_some_and(is_of_host)
 }
 
 /// Whether a mount that is never backed up holds what a person may miss.
@@ -96,8 +106,11 @@ pub(super) fn place(destination: &Path) -> (Place, String) {
 
 /// The prefix of a companion's mount: the add-on's own place where the table knows one.
 pub(super) fn companion_prefix(known: Option<&Known>, destination: &Path) -> String {
-    let mapped = known.into_iter().flat_map(|it| it.mounts).find_map(|(path, prefix)| {
-        destination.strip_prefix(path).ok().map(|rest| join(prefix, rest))
+    let mapped = known.and_then(|known| {
+        known.mounts.iter().find_map(|(path, _)| {
+            let rest = destination.strip_prefix(path).ok()?;
+            Some(join(known.written(path)?, rest))
+        })
     });
     mapped.unwrap_or_else(|| join(UNMAPPED, relative(destination)))
 }
@@ -106,7 +119,7 @@ fn relative(path: &Path) -> &Path {
     path.strip_prefix("/").unwrap_or(path)
 }
 
-fn join(prefix: &str, rest: &Path) -> String {
+pub(super) fn join(prefix: &str, rest: &Path) -> String {
     let rest = rest.to_string_lossy();
     match (prefix.is_empty(), rest.is_empty()) {
         (_, true) => prefix.to_owned(),

@@ -54,8 +54,14 @@ pub(super) fn all_parts(
     };
     labels::check_slugs(&home.companions)?;
     let mut parts = builder.home_assistant(home)?;
+    let claimed: Vec<&str> = home
+        .companions
+        .iter()
+        .filter_map(|it| it.label("hearthkeep.slug"))
+        .map(str::trim)
+        .collect();
     for companion in &home.companions {
-        parts.extend(builder.companion(companion, &parts)?);
+        parts.extend(builder.companion(companion, &claimed, &parts)?);
     }
     let Builder { left_out, data_left_out, .. } = builder;
     Ok(Planned { parts, left_out, data_left_out })
@@ -137,17 +143,19 @@ impl Builder<'_> {
     fn companion(
         &mut self,
         container: &Container,
+        claimed: &[&str],
         before: &[Part],
     ) -> Result<Option<Part>, Refused> {
         let labels = labels::read(container)?;
-        let known = companions::by_image(&container.image);
-        let twin = known.and_then(|it| it.addon.as_ref()).filter(|_| labels.slug.is_none());
         let taken = |slug: &str| is_taken(slug, before);
-        let twin = twin.filter(|it| !taken(&it.id()));
+        let twin = twin_of(container, labels.slug.as_deref(), claimed);
+        let twin = twin.filter(|(_, addon)| !taken(&addon.id()));
         let slug = match twin {
-            Some(addon) => addon.id(),
+            Some((_, addon)) => addon.id(),
             None => free_slug(labels.slug.as_deref(), container, taken),
         };
+        let by_image = || companions::by_image(&container.image);
+        let known = twin.map(|(known, _)| known).or_else(by_image);
         let item = Item::Companion(slug);
         let mut trees: Vec<Tree> = Vec::new();
         for mount in sorted(&container.mounts) {
@@ -164,9 +172,9 @@ impl Builder<'_> {
         let known_excludes = known.map(|it| it.exclude).unwrap_or_default().iter();
         let kept: Vec<String> =
             known_excludes.map(|it| (*it).to_owned()).chain(labels.exclude).collect();
-        let kind = match (twin, known) {
-            (Some(addon), Some(known)) => addon_kind(addon, known, container),
-            _ => PartKind::Private,
+        let kind = match twin {
+            Some((known, addon)) => addon_kind(addon, known, container),
+            None => PartKind::Private,
         };
         let part = self.part(item, kind, container, &[], &kept);
         Ok(Some(Part { trees, ..part }))
@@ -233,6 +241,21 @@ fn sorted(mounts: &[Mount]) -> Vec<&Mount> {
     sorted
 }
 
+/// The add-on that a container is. A label that names one makes it that, whatever its image; then no
+/// other container is it by its image.
+fn twin_of(
+    container: &Container,
+    label: Option<&str>,
+    claimed: &[&str],
+) -> Option<(&'static Known, &'static companions::Addon)> {
+    let Some(slug) = label else {
+        let known = companions::by_image(&container.image)?;
+        let addon = known.addons.first()?;
+        return (!claimed.contains(&addon.id().as_str())).then_some((known, addon));
+    };
+    companions::by_addon(slug)
+}
+
 fn addon_kind(addon: &companions::Addon, known: &Known, container: &Container) -> PartKind {
     let version = companions::tag(&container.image)
         .filter(|it| it.starts_with(|c: char| c.is_ascii_digit()))
@@ -241,7 +264,7 @@ fn addon_kind(addon: &companions::Addon, known: &Known, container: &Container) -
     let running = container.state != State::Stopped;
     PartKind::Addon {
         name: known.name.to_owned(),
-        json: companions::addon_json(addon, known.name, &version, running),
+        json: companions::addon_json(addon, known, &version, running),
         version,
         repository: addon.repository.to_owned(),
     }

@@ -56,6 +56,14 @@ pub enum Refused {
         /// What it may be.
         wanted: String,
     },
+    /// A map names a container that has no place in this home.
+    #[error("the map names {container:?}, which is no companion with a mount; there are: {found}")]
+    UnknownMapped {
+        /// As the map names it.
+        container: String,
+        /// The containers that there are.
+        found: String,
+    },
     /// A name that Home Assistant would not accept.
     #[error("backup name {name:?}: {problem}")]
     BadName {
@@ -71,6 +79,12 @@ pub enum Refused {
         glob: String,
         /// What is wrong with it.
         problem: String,
+    },
+    /// A choice about Home Assistant, which is not restored.
+    #[error("{word} is about Home Assistant, which is not among what is restored")]
+    NotWanted {
+        /// The word of the command line.
+        word: &'static str,
     },
     /// Nothing is left to back up or to restore.
     #[error("{0}")]

@@ -1,14 +1,15 @@
 //! What else an earlier run left: commands that containers are owed, and unfinished files.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::engine::Engine;
 use crate::fsx::{self, PARTIAL};
 use crate::island::island;
-use crate::journal::{Event, Journal, OwedAfter};
+use crate::journal::{Event, Journal, Open, OwedAfter, RawPath};
 use crate::plan::{Hook, OnError};
 use crate::quiesce::hooks::{self, Owed};
+use crate::swap;
 
 /// Runs the commands that containers are owed; gives what a person should look at. They may have
 /// run before the crash, as one that undoes something can.
@@ -35,24 +36,29 @@ pub(super) async fn run_owed(
     after.warnings
 }
 
-/// Removes unfinished files; gives those that are gone, those that are still there, and why.
-pub(super) fn remove(drafts: Vec<PathBuf>) -> (Vec<PathBuf>, Vec<PathBuf>, Vec<String>) {
-    let (mut removed, mut kept, mut problems) = (Vec::new(), Vec::new(), Vec::new());
-    for draft in drafts {
-        // Whatever a damaged journal says, nothing else is removed.
-        if draft.extension().is_none_or(|it| it != PARTIAL) {
-            continue;
+/// Removes unfinished files, and folders with what was extracted; gives what is gone, and why the
+/// rest is still there, which stays open.
+pub(super) fn remove(open: &mut Open) -> (Vec<PathBuf>, Vec<String>) {
+    let (mut removed, mut problems) = (Vec::new(), Vec::new());
+    // Whatever a damaged journal says, nothing else is removed.
+    open.drafts.retain(|it| it.extension().is_some_and(|it| it == PARTIAL));
+    open.stagings.retain(|it| swap::is_staging(it));
+    let mut each = |path: &RawPath, remove: fn(&Path) -> anyhow::Result<bool>| match remove(path) {
+        Ok(was_there) => {
+            removed.extend(was_there.then(|| path.to_path_buf()));
+            false
         }
-        match fsx::remove_if_there(&draft) {
-            Ok(true) => removed.push(draft),
-            Ok(false) => (),
-            Err(err) => {
-                problems.push(format!("{err:#}"));
-                kept.push(draft);
-            }
+        Err(err) => {
+            problems.push(format!("{err:#}"));
+            true
         }
-    }
-    (removed, kept, problems)
+    };
+    open.drafts.retain(|it| each(it, fsx::remove_if_there));
+    // Those of an exchange have more in them than what was extracted.
+    let exchanged = open.swap.iter().flat_map(|it| &it.mounts).map(|it| &it.staging);
+    let exchanged: Vec<&RawPath> = exchanged.collect();
+    open.stagings.retain(|it| exchanged.contains(&it) || each(it, swap::discard));
+    (removed, problems)
 }
 
 #[cfg(test)]
@@ -60,15 +66,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_is_removed_that_is_no_draft() {
+    fn nothing_is_removed_that_is_no_draft_and_no_staging() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = |name: &str| folder.path().join(name);
         for name in ["a.tar", "b.tar.partial"] {
             std::fs::File::create(path(name)).expect("a file");
         }
-        let drafts = ["a.tar", "b.tar.partial", "c.tar.partial"].map(path).to_vec();
-        let (removed, kept, problems) = remove(drafts);
-        assert_eq!(removed, [path("b.tar.partial")]);
-        assert!(path("a.tar").exists() && kept.is_empty() && problems.is_empty());
+        for name in ["data", "x/.hearthkeep-restore/root", "y/.hearthkeep-restore/old/file"] {
+            std::fs::create_dir_all(path(name)).expect("a folder");
+        }
+        std::fs::File::create(path("y/.hearthkeep-restore/old/file/a")).expect("a file");
+        let all = |names: &[&str]| names.iter().map(|it| path(it).into()).collect();
+        let mut open = Open {
+            drafts: all(&["a.tar", "b.tar.partial", "c.tar.partial"]),
+            stagings: all(&["data", "x/.hearthkeep-restore", "y/.hearthkeep-restore"]),
+            ..Open::default()
+        };
+        let (removed, problems) = remove(&mut open);
+        assert_eq!(removed, ["b.tar.partial", "x/.hearthkeep-restore"].map(path));
+        assert!(path("a.tar").exists() && path("data").exists(), "{removed:?}");
+        assert!(problems[0].contains("holds old content"), "{problems:?}");
+        assert!(path("y/.hearthkeep-restore/old/file/a").exists());
+        let left = Open { stagings: all(&["y/.hearthkeep-restore"]), ..Open::default() };
+        assert_eq!(open, left);
     }
 }

@@ -4,8 +4,10 @@
 //! run begins with this, `hearthkeep resume` does nothing else, and the guardian does it at once
 //! for the run that it watched. Doing it twice does nothing more.
 
+mod boot;
 mod debris;
 mod release;
+mod swap;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -14,13 +16,15 @@ use serde::Serialize;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use self::boot::clear;
 use self::debris::{remove, run_owed};
 use self::release::release;
+pub use self::swap::{Wreck, take_back};
 use crate::engine::{Engine, Error};
 use crate::guardian::Guardian;
 use crate::hands::Hands;
 use crate::island::island;
-use crate::journal::{self, Event, Journal, Open, Story};
+use crate::journal::{self, Event, Journal, Open, Stage, Story};
 use crate::lock::{self, Busy, Lock};
 use crate::signals;
 
@@ -42,8 +46,17 @@ const PAUSE_BETWEEN_LOCKS: Duration = Duration::from_millis(10);
 pub struct Recovered {
     /// The containers that do again what they did before.
     pub released: Vec<String>,
-    /// The unfinished files that are gone.
+    /// The unfinished files and folders that are gone.
     pub removed: Vec<PathBuf>,
+    /// The marks of boot tests of which everything is gone.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub boot_tests: Vec<String>,
+    /// The slug of the backup whose restore was taken back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub taken_back: Option<String>,
+    /// The slug of the backup whose restored home a person kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kept: Option<String>,
     /// What a person should look at.
     pub warnings: Vec<String>,
 }
@@ -93,13 +106,20 @@ impl Desk {
 /// Begins a run: takes the lock, closes what an earlier run left open, starts a journal.
 ///
 /// # Errors
-/// [`Busy`] where another run has the lock. Where an earlier restore left old and new content
-/// mixed: nothing should be done to that but mend it.
+/// [`Busy`] where another run has the lock. Where an earlier restore can neither be finished nor
+/// taken back, or waits for a person to decide: nothing should be done to that home before.
 pub async fn begin(hands: &Hands, story: Story) -> anyhow::Result<Desk> {
     let state = hands.state.clone();
     let lock = island("locking", move || lock::take(&state)).await?;
-    let (recovered, left) = close_all(&hands.engine, &hands.state).await?;
-    anyhow::ensure!(!left.mixed, recovered.warnings.join("; "));
+    let (recovered, left) = close_all(&hands.engine, &hands.state, Wreck::Stays).await?;
+    match &left.swap {
+        Some(open) if open.stage == Stage::Left => anyhow::bail!(swap::waits(open)),
+        // What is only to be removed is in nobody's way but that of the next exchange.
+        Some(open) if open.stage == Stage::Underway || story == Story::Restore => {
+            anyhow::bail!(recovered.warnings.join("; "))
+        }
+        _ => (),
+    }
     let state = hands.state.clone();
     let journal = island("starting the journal", move || {
         let journal = Journal::start(&state, &left.events())?;
@@ -118,17 +138,21 @@ pub async fn is_needed(state: &Path) -> anyhow::Result<bool> {
         .await
 }
 
-/// Closes what an earlier run left open.
+/// Closes what an earlier run left open; `wreck` is for a restored home that waits to be looked at.
 ///
 /// # Errors
 /// [`Busy`] where the run is still under way.
-pub async fn resume(state: &Path, cancel: &CancellationToken) -> anyhow::Result<Recovered> {
+pub async fn resume(
+    state: &Path,
+    wreck: Wreck,
+    cancel: &CancellationToken,
+) -> anyhow::Result<Recovered> {
     if !is_needed(state).await? {
         return Ok(Recovered::default());
     }
     let folder = state.to_owned();
     let lock = island("locking", move || lock::take(&folder)).await?;
-    under_lock(state, lock, cancel).await
+    under_lock(state, lock, wreck, cancel).await
 }
 
 /// The same for the guardian, whose run has just died; nothing where another run is there already.
@@ -141,7 +165,8 @@ pub async fn take_over(state: &Path) -> anyhow::Result<Option<Recovered>> {
         let folder = state.to_owned();
         match island("locking", move || lock::take(&folder)).await {
             Ok(lock) => {
-                return under_lock(state, lock, &CancellationToken::new()).await.map(Some);
+                let never = CancellationToken::new();
+                return under_lock(state, lock, Wreck::Stays, &never).await.map(Some);
             }
             Err(err) if !err.is::<Busy>() => return Err(err),
             Err(_) if since.elapsed() > PATIENCE_FOR_LOCK => return Ok(None),
@@ -153,10 +178,11 @@ pub async fn take_over(state: &Path) -> anyhow::Result<Option<Recovered>> {
 async fn under_lock(
     state: &Path,
     _lock: Lock,
+    wreck: Wreck,
     cancel: &CancellationToken,
 ) -> anyhow::Result<Recovered> {
     let engine = connect(cancel).await?;
-    let (mut recovered, left) = close_all(&engine, state).await?;
+    let (mut recovered, left) = close_all(&engine, state, wreck).await?;
     let state = state.to_owned();
     let started = island("starting the journal", move || Journal::start(&state, &left.events()));
     // Everything is closed; that it cannot be written down only means that it is looked at again.
@@ -179,7 +205,11 @@ async fn connect(cancel: &CancellationToken) -> anyhow::Result<Engine> {
 }
 
 /// Closes what can be closed; gives that and what is still open.
-async fn close_all(engine: &Engine, state: &Path) -> anyhow::Result<(Recovered, Open)> {
+async fn close_all(
+    engine: &Engine,
+    state: &Path,
+    wreck: Wreck,
+) -> anyhow::Result<(Recovered, Open)> {
     let state = state.to_owned();
     let (journal, mut open) = island("reading the journal", move || {
         let (journal, events) = Journal::go_on(&state)?;
@@ -194,17 +224,20 @@ async fn close_all(engine: &Engine, state: &Path) -> anyhow::Result<(Recovered, 
     recovered.warnings.extend(unreadable.iter().map(|line| {
         format!("line {line} of the journal cannot be read; look whether everything runs")
     }));
-    release(engine, &journal, &mut open, &mut recovered).await?;
-    if !open.mixed {
-        recovered
-            .warnings
-            .extend(run_owed(engine, &journal, std::mem::take(&mut open.afters)).await);
+    let back = swap::close(engine, &journal, &mut open, &mut recovered, wreck).await?;
+    release(engine, &journal, &mut open, &mut recovered).await;
+    if let Some(swap) = back {
+        swap::settle(&journal, swap, &mut open, &mut recovered).await;
     }
-    let drafts = std::mem::take(&mut open.drafts);
-    let (removed, kept, problems) =
-        island("removing unfinished files", move || Ok(remove(drafts))).await?;
-    recovered.removed = removed;
-    open.drafts = kept;
+    let owed = std::mem::take(&mut open.afters);
+    recovered.warnings.extend(run_owed(engine, &journal, owed).await);
+    boot::remove(engine, &journal, &mut open, &mut recovered).await;
+    let (open, removed, problems) = island("removing unfinished files", move || {
+        let (removed, problems) = remove(&mut open);
+        Ok((open, removed, problems))
+    })
+    .await?;
+    recovered.removed.extend(removed);
     recovered.warnings.extend(problems);
     Ok((recovered, open))
 }

@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use super::Recovered;
 use crate::engine::{Engine, Error};
-use crate::fsx;
-use crate::journal::{self, Journal, Open, OpenHold};
+use crate::journal::{self, Journal, Open, OpenHold, Stage};
 use crate::model::{Container, State, Who};
 use crate::plan::{Hold, How};
 use crate::quiesce::{self, Held, Released};
@@ -19,15 +18,8 @@ pub(super) async fn release(
     journal: &Journal,
     open: &mut Open,
     recovered: &mut Recovered,
-) -> anyhow::Result<()> {
-    if open.mixed {
-        let are_back = are_as_before(engine, &open.holds).await;
-        recovered.warnings.push(mixed(&open.holds, are_back));
-        if !are_back {
-            return Ok(());
-        }
-        open.mixed = false;
-    }
+) {
+    let stay_down = stay_down(open);
     let stopping = stopping_for(&open.holds, journal::now());
     let stopping = |it: &OpenHold| if it.is_stopped { Duration::ZERO } else { stopping };
     let held = open.holds.iter().map(|it| (again(it, &it.container.id), stopping(it))).collect();
@@ -53,7 +45,18 @@ pub(super) async fn release(
         let gone = settle(released, open, recovered);
         recovered.warnings.extend(gone.iter().map(|it| does_not_exist(&it.container.name)));
     }
-    Ok(())
+    open.holds.splice(0..0, stay_down);
+}
+
+/// Takes those from what is open to release that see content which may be mixed.
+fn stay_down(open: &mut Open) -> Vec<OpenHold> {
+    let swap = open.swap.iter().filter(|it| it.stage == Stage::Underway);
+    let see: Vec<String> =
+        swap.flat_map(|it| &it.holds).map(|it| it.container.name.clone()).collect();
+    let holds = std::mem::take(&mut open.holds);
+    let (stay_down, holds) = holds.into_iter().partition(|it| see.contains(&it.container.name));
+    open.holds = holds;
+    stay_down
 }
 
 /// Moves what was released from what is open to what was recovered; gives those that are gone.
@@ -64,11 +67,14 @@ fn settle(released: Released, open: &mut Open, recovered: &mut Recovered) -> Vec
     let done = released.containers.iter().map(|it| it.name.clone());
     let done: Vec<String> = done.filter(|it| !is(it, true) && !is(it, false)).collect();
     let holds = std::mem::take(&mut open.holds);
+    let was_down = |name: &String| {
+        holds.iter().any(|it| it.container.name == *name && it.was == State::Stopped)
+    };
+    recovered.released.extend(done.iter().filter(|it| !was_down(it)).cloned());
     let (gone, left): (Vec<_>, Vec<_>) =
         holds.into_iter().partition(|it| is(&it.container.name, true));
     open.holds = left;
     open.holds.retain(|it| !done.contains(&it.container.name));
-    recovered.released.extend(done);
     recovered.warnings.extend(released.warnings);
     let failures = released.failures.into_iter().filter(|it| !it.is_gone);
     recovered.warnings.extend(failures.map(|it| it.text));
@@ -79,37 +85,8 @@ fn does_not_exist(name: &str) -> String {
     format!("{name} was held when a run was interrupted, and does not exist any more")
 }
 
-/// What a person has to know of content that may be mixed.
-fn mixed(holds: &[OpenHold], are_back: bool) -> String {
-    let names: Vec<&str> = holds.iter().map(|it| it.container.name.as_str()).collect();
-    let old = format!("{}*/{}", fsx::STAGING, fsx::STAGING_OLD);
-    let what = "a restore was interrupted while it exchanged old and new content";
-    match are_back {
-        // Somebody has started them; that may have been the engine, after a reboot.
-        true => format!("{what}: look whether {old} in a mount has what the home misses"),
-        false => format!(
-            "{what}, so it was not started again ({}): put back what lies in {old} of each mount, then start what was stopped",
-            names.join(", ")
-        ),
-    }
-}
-
-/// Whether somebody else has brought all of them back already.
-async fn are_as_before(engine: &Engine, holds: &[OpenHold]) -> bool {
-    for hold in holds {
-        let container = match engine.inspect(&hold.container.id).await {
-            Err(Error::NotFound { .. }) => recreated(engine, &hold.container).await,
-            answer => answer.map(Some),
-        };
-        if !container.is_ok_and(|it| it.is_none_or(|it| is_as_before(&it, hold.was))) {
-            return false;
-        }
-    }
-    true
-}
-
 /// What a container was recreated as.
-async fn recreated(engine: &Engine, who: &Who) -> Result<Option<Container>, Error> {
+pub(super) async fn recreated(engine: &Engine, who: &Who) -> Result<Option<Container>, Error> {
     match engine.inspect(&who.name).await {
         Err(Error::NotFound { .. }) => (),
         answer => return answer.map(Some),
@@ -117,11 +94,6 @@ async fn recreated(engine: &Engine, who: &Who) -> Result<Option<Container>, Erro
     let Some(wanted) = &who.compose else { return Ok(None) };
     let all = engine.look().await?;
     Ok(all.into_iter().find(|it| it.compose().as_ref() == Some(wanted)))
-}
-
-fn is_as_before(container: &Container, was: State) -> bool {
-    let runs = |it: State| matches!(it, State::Running | State::Restarting);
-    was == State::Stopped || container.state == was || (runs(was) && runs(container.state))
 }
 
 /// How long stops may still go on that the crashed run had asked for: one came after the other.

@@ -1,37 +1,47 @@
 //! The story of a restore, top to bottom.
 
+mod find_out;
+mod onto;
+mod outlook;
+mod preview;
 mod proof;
 mod replace;
 mod roll_back;
 mod stage;
+mod start;
 
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
+pub use self::onto::{Foreseen, Site, foresee};
+pub use self::outlook::{Hindered, Outlook, look, measure};
+pub use self::preview::{Move, Preview, Versions};
 use self::proof::{answers, come_up};
-use self::replace::{give_up, replace};
-pub use self::roll_back::RolledBack;
-use self::roll_back::roll_back;
-use self::stage::{check, extract};
+use self::replace::replace;
+pub use self::roll_back::{LeftToLookAt, RolledBack};
+use self::roll_back::{leave, roll_back};
+use self::stage::extract;
 use crate::archive::Archive;
 use crate::gate;
 use crate::hands::Hands;
 use crate::island::island;
 use crate::journal::Story;
 use crate::model::Item;
-use crate::plan::{self, Pick, RestorePlan, RestoreRequest};
+use crate::plan::{Pick, RestoreRequest};
 use crate::quiesce::{self, Stillness};
-use crate::reach::Reach;
 use crate::recover::{self, Desk};
-use crate::survey;
+use crate::swap::{finish, prove};
 
 /// What a person asked for.
 #[derive(Debug, Clone)]
 pub struct Order {
     /// Which home.
     pub pick: Pick,
+    /// The Compose file of a home that may not be there yet.
+    pub onto: Option<PathBuf>,
     /// What goes into it.
     pub request: RestoreRequest,
     /// When it counts as restored.
@@ -43,6 +53,10 @@ pub struct Order {
 pub struct Trial {
     /// How long it may take to come up.
     pub patience: Duration,
+    /// How long it has to stay up then.
+    pub settle: Duration,
+    /// Whether it stays to be looked at where it does not.
+    pub leaves_wreck: bool,
 }
 
 /// What a restore did.
@@ -66,24 +80,14 @@ pub struct Report {
     pub warnings: Vec<String>,
 }
 
-/// Opens nothing and changes nothing: what a dry run shows.
-pub async fn prepare(
-    hands: &Hands,
-    archive: &Archive,
-    order: &Order,
-) -> anyhow::Result<(RestorePlan, Reach)> {
-    let survey = survey::look(&hands.engine).await?;
-    let home = plan::find(&survey.facts, &order.pick)?;
-    let contents = archive.metadata.contents();
-    Ok((plan::restore(&survey.facts, home, &contents, &order.request)?, survey.reach))
-}
-
 /// Restores a backup.
 ///
 /// # Errors
-/// [`RolledBack`] where the restored home did not come up within its [`Trial::patience`]. After every error
-/// the old content is in place and what ran before runs, except where the error says that it
-/// could not be moved back or started; then it says what lies where.
+/// [`Hindered`] where something speaks against it, and nothing was touched; [`RolledBack`] where the
+/// restored home did not come up within its [`Trial::patience`], [`LeftToLookAt`] where it stays
+/// nevertheless. After every other error the old content is in place and what ran before runs,
+/// except where the error says that it could not be moved back or started; then it says what lies
+/// where, and recovery tries again.
 pub async fn run(
     hands: &Hands,
     archive: Archive,
@@ -104,53 +108,77 @@ async fn carry_out(
     cancel: &CancellationToken,
 ) -> anyhow::Result<Report> {
     let begin = Instant::now();
-    let (archive, content_bytes, doubts) = check(hands, archive, cancel).await?;
-    let (plan, reach) = prepare(hands, &archive, order).await?;
+    let (archive, mut site) = onto::set_up(hands, archive, order, cancel).await?;
+    match restore(hands, desk, archive, &mut site, order, cancel).await {
+        Ok(report) => Ok(Report { duration_seconds: begin.elapsed().as_secs_f64(), ..report }),
+        // A wreck is nothing to look at without its containers.
+        Err(err) if err.is::<LeftToLookAt>() => Err(err),
+        Err(err) => Err(site.abandon(hands, err).await),
+    }
+}
+
+/// Restores into containers that are there.
+async fn restore(
+    hands: &Hands,
+    desk: &mut Desk,
+    archive: Archive,
+    site: &mut Site,
+    order: &Order,
+    cancel: &CancellationToken,
+) -> anyhow::Result<Report> {
+    let outlook = look(hands, &archive, site, order, cancel).await?;
+    outlook.check()?;
+    let (archive, outlook) = measure(hands, archive, outlook, cancel).await?;
+    outlook.check()?;
+    let Outlook { plan, doubts, reach, stays, .. } = outlook;
     let (slug, name) = (archive.metadata.slug.clone(), archive.metadata.name.clone());
-    // Backups are no part of a backup, least of all the one that is read.
-    let mut stays = vec![archive.path.clone()];
-    stays.extend(hands.store_of(&plan.home, &reach));
-    let (moves, notes) = extract(hands, archive, content_bytes, &plan, &reach, cancel).await?;
+    desk.guard().await?;
+    let journal = &desk.journal;
+    let (moves, notes) = extract(hands, journal, archive, &plan, &reach, cancel).await?;
     let mut warnings = std::mem::take(&mut desk.warnings);
     warnings.extend(doubts);
     warnings.extend(notes);
 
     let answered = answers(&plan, &reach).await.unwrap_or(false);
-    if let Err(err) = desk.guard().await {
-        return Err(give_up(moves, err).await);
-    }
-    let journal = &desk.journal;
-    let mut replaced = replace(hands, journal, &plan, moves, stays, cancel).await?;
+    let mut replaced = replace(hands, journal, &plan, moves, stays, &slug, cancel).await?;
     warnings.append(&mut replaced.warnings);
     let came_up = match replaced.released {
         Ok(()) => come_up(hands, &plan, &reach, order.trial, cancel).await,
         failed => failed,
     };
-    match came_up {
-        Ok(()) => (),
+    let swap = replaced.swap;
+    let came_up = match came_up {
         // Nothing would be won by going back to a home that did not answer either, or that
         // cannot be asked from here.
-        Err(err) if err.is::<gate::Silent>() && !answered => {
+        Err(err) if err.is::<gate::Silent>() && !answered && !site.is_new() => {
             warnings.push(format!("{err:#}; it did not before the restore either"));
+            Ok(())
         }
-        Err(err) => {
-            return Err(
-                roll_back(hands, journal, &plan, replaced.moves, replaced.swapped, err).await
-            );
+        came_up => came_up,
+    };
+    match came_up {
+        Ok(()) => (),
+        Err(err) if order.trial.leaves_wreck => {
+            return Err(leave(hands, journal, &plan, swap, err).await);
         }
+        Err(err) => return Err(roll_back(hands, journal, &plan, swap, err).await),
+    }
+    let (noting, proved) = (journal.clone(), swap.clone());
+    if let Err(err) = island("keeping the restored home", move || prove(&noting, &proved)).await {
+        return Err(roll_back(hands, journal, &plan, swap, err).await);
     }
     // The home is up: what is left of the old one is a nuisance, not a failure.
-    let moves = replaced.moves;
-    let removed = island("cleaning up", move || moves.remove()).await;
+    let noting = journal.clone();
+    let removed = island("cleaning up", move || finish(&noting, &swap)).await;
     warnings.extend(removed.err().map(|err| format!("{err:#}")));
     Ok(Report {
         slug,
         name,
         items: plan.items().iter().map(Item::to_string).collect(),
-        duration_seconds: begin.elapsed().as_secs_f64(),
+        duration_seconds: 0.0,
         longest_hold_seconds: quiesce::longest(&replaced.containers),
         containers: replaced.containers,
-        notes: plan.notes,
+        notes: std::mem::take(&mut site.notes).into_iter().chain(plan.notes).collect(),
         warnings,
     })
 }

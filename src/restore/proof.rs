@@ -3,6 +3,7 @@
 use tokio_util::sync::CancellationToken;
 
 use super::Trial;
+use super::start::start;
 use crate::gate::{self, Gate, Runner};
 use crate::hands::Hands;
 use crate::island::island;
@@ -19,9 +20,7 @@ pub(super) async fn come_up(
     trial: Trial,
     cancel: &CancellationToken,
 ) -> anyhow::Result<()> {
-    if let Some(hold) = &plan.start_too {
-        hands.engine.start(&hold.id).await?;
-    }
+    start(hands, &plan.start_too, cancel).await?;
     hands.monitor.step("waiting for Home Assistant", 0);
     let home = &plan.home.homeassistant;
     let ran = plan.stops.iter().filter(|it| it.was == State::Running);
@@ -30,7 +29,8 @@ pub(super) async fn come_up(
     let port = port(plan, reach).await?;
     let answers = running.iter().any(|it| it.name == home.name);
     let answering = answers.then(|| (home.name.clone(), port));
-    gate::pass(&hands.engine, &Gate { running, answering, patience: trial.patience }, cancel).await
+    let Trial { patience, settle, .. } = trial;
+    gate::pass(&hands.engine, &Gate { running, answering, patience, settle }, cancel).await
 }
 
 /// Whether Home Assistant answers now.
@@ -38,13 +38,18 @@ pub(super) async fn answers(plan: &RestorePlan, reach: &Reach) -> anyhow::Result
     Ok(gate::answers(&plan.home.homeassistant, port(plan, reach).await?).await)
 }
 
-/// The port in Home Assistant's configuration, as it lies in its mount now.
+/// The port that the label tells, else that in Home Assistant's configuration, as it lies in its
+/// mount now.
 async fn port(plan: &RestorePlan, reach: &Reach) -> anyhow::Result<u16> {
+    if let Some(port) = plan.home.port {
+        return Ok(port);
+    }
     let config = plan.home.homeassistant.mounted_at("/config");
     let folder = config.and_then(|it| reach.local(&it.source));
     island("reading the port", move || {
-        let configuration = folder.and_then(|it| swap::configuration(&it));
-        Ok(gate::port(configuration.as_deref().unwrap_or_default()))
+        let text =
+            |name: &str| folder.as_ref().and_then(|it| swap::text(it, name)).unwrap_or_default();
+        Ok(gate::port(&text(gate::CONFIGURATION), &text(gate::STORED)))
     })
     .await
 }

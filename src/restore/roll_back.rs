@@ -1,13 +1,13 @@
-//! The way back to the home as it was.
+//! What becomes of a restored home that does not come up: the way back to the home as it was, or
+//! a wreck to look at.
 
-use anyhow::Context;
-
+use crate::fsx::STAGING_OLD;
+use crate::gate;
 use crate::hands::Hands;
 use crate::island::island;
-use crate::journal::{Event, Journal};
-use crate::plan::{Hold, RestorePlan};
-use crate::quiesce;
-use crate::swap::{Moves, Swapped};
+use crate::journal::{Event, Journal, OpenSwap};
+use crate::plan::RestorePlan;
+use crate::recover;
 
 /// Lines of the log in the report of a rollback.
 const LOG_LINES: usize = 20;
@@ -18,8 +18,24 @@ const LOG_LINES: usize = 20;
 pub struct RolledBack {
     /// What did not come up, and how that was seen.
     pub reason: String,
-    /// The last lines of its log; empty where there are none.
+    /// The last lines of the log of the container that did not; empty where there are none.
     pub log: String,
+}
+
+/// The restored home did not come up, and stays to be looked at, as was asked for.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the restored home did not come up and stays as it is: {reason}{}; the old content waits in {}: `hearthkeep resume` puts it back, `hearthkeep resume --keep-restored` keeps the restored home and removes it",
+    log_suffix(.log),
+    .waits.join(", ")
+)]
+pub struct LeftToLookAt {
+    /// What did not come up, and how that was seen.
+    pub reason: String,
+    /// The last lines of the log of the container that did not; empty where there are none.
+    pub log: String,
+    /// Where the old content lies.
+    pub waits: Vec<String>,
 }
 
 fn log_suffix(log: &str) -> String {
@@ -31,37 +47,57 @@ pub(super) async fn roll_back(
     hands: &Hands,
     journal: &Journal,
     plan: &RestorePlan,
-    moves: Moves,
-    swapped: Swapped,
+    swap: OpenSwap,
     reason: anyhow::Error,
 ) -> anyhow::Error {
     hands.monitor.step("rolling back", 0);
-    let name = &plan.home.homeassistant.name;
-    let log = hands.engine.log_tail(name, LOG_LINES).await.unwrap_or_default();
-    let holds: Vec<Hold> = plan.stops.iter().chain(&plan.start_too).cloned().collect();
-    let held = match quiesce::stop_what_is_there(&hands.engine, journal, &holds).await {
-        Ok(held) => held,
-        Err(err) => {
-            return err.context(format!(
-                "the restored home did not come up ({reason:#}) and cannot be stopped to roll back"
-            ));
-        }
-    };
-    let noting = journal.clone();
-    let undone = island("moving back", move || {
-        // A way back that cannot be written down has to be gone all the same.
-        let _ = noting.note(&[Event::SwapIntended]);
-        swapped.back()?;
-        let _ = noting.note(&[Event::SwapDone]);
-        moves.discard()
-    })
-    .await;
-    let released = quiesce::release(&hands.engine, journal, held).await.outcome();
-    match undone.context("moving back what was moved").and(released) {
-        Ok(()) => {
-            let log = log.trim().replace('\n', " | ");
-            RolledBack { reason: format!("{reason:#}"), log }.into()
+    let log = log_of(hands, plan, &reason).await;
+    match recover::take_back(&hands.engine, journal, swap).await {
+        Ok(warnings) => {
+            let warnings: String = warnings.iter().map(|it| format!("; {it}")).collect();
+            RolledBack { reason: format!("{reason:#}{warnings}"), log }.into()
         }
         Err(err) => err.context(format!("the restored home did not come up ({reason:#})")),
     }
+}
+
+/// Leaves the restored home as it is, because `reason`; gives the error to tell.
+pub(super) async fn leave(
+    hands: &Hands,
+    journal: &Journal,
+    plan: &RestorePlan,
+    swap: OpenSwap,
+    reason: anyhow::Error,
+) -> anyhow::Error {
+    let noting = journal.clone();
+    if let Err(err) = island("writing the journal", move || noting.note(&[Event::SwapLeft])).await {
+        // What is not written down would be taken back by the next run anyway.
+        return roll_back(hands, journal, plan, swap, reason.context(format!("{err:#}"))).await;
+    }
+    let old = swap.mounts.iter().map(|it| it.staging.join(STAGING_OLD[1]));
+    let waits = old.map(|it| it.display().to_string()).collect();
+    let log = log_of(hands, plan, &reason).await;
+    LeftToLookAt { reason: format!("{reason:#}"), log, waits }.into()
+}
+
+/// Takes an exchange back that failed; gives the error to tell.
+pub(super) async fn undo(
+    hands: &Hands,
+    journal: &Journal,
+    swap: OpenSwap,
+    err: anyhow::Error,
+) -> anyhow::Error {
+    match recover::take_back(&hands.engine, journal, swap).await {
+        Ok(warnings) if warnings.is_empty() => err,
+        Ok(warnings) => err.context(format!("{}; before that", warnings.join("; "))),
+        Err(stuck) => err.context(format!("{stuck:#}; before that")),
+    }
+}
+
+/// The end of the log of the container that did not come up, in one line.
+async fn log_of(hands: &Hands, plan: &RestorePlan, reason: &anyhow::Error) -> String {
+    let down = reason.downcast_ref::<gate::Down>().map(|it| &it.container);
+    let name = down.unwrap_or(&plan.home.homeassistant.name);
+    let log = hands.engine.log_tail(name, LOG_LINES).await.unwrap_or_default();
+    log.trim().replace('\n', " | ")
 }

@@ -16,6 +16,9 @@ use crate::schedule::Schedule;
 /// How long a restored home may take to come up where nobody says.
 const PATIENCE: Duration = Duration::from_secs(300);
 
+/// How long a restored home has to stay up where nobody says.
+const SETTLE: Duration = Duration::from_secs(2);
+
 /// How hard to compress where nobody says: most of what a higher level saves, at half the time.
 const LEVEL: u8 = 2;
 
@@ -46,8 +49,10 @@ pub struct Profile {
     pub uncompressed: bool,
     /// How long the containers may be held, and what then.
     pub limit: HoldLimit,
-    /// How long a restored home may take to come up.
+    /// How long a restored home, or its copies in a boot test, may take to come up.
     pub patience: Duration,
+    /// How long everything has to stay up then.
+    pub settle: Duration,
     /// The backup's name.
     pub name: Option<String>,
     /// The items; empty means all.
@@ -94,6 +99,7 @@ impl Default for Profile {
             uncompressed: false,
             limit: HoldLimit::default(),
             patience: PATIENCE,
+            settle: SETTLE,
             name: None,
             only: Vec::new(),
             exclude: Vec::new(),
@@ -127,6 +133,7 @@ impl Profile {
                 then: written.on_max_hold.unwrap_or(usual.limit.then),
             },
             patience: written.patience.unwrap_or(usual.patience),
+            settle: written.settle.unwrap_or(usual.settle),
             name: written.name,
             only: written.only.unwrap_or_default(),
             exclude: written.exclude.unwrap_or_default(),

@@ -16,7 +16,7 @@ use crate::secret::{self, Secret};
 const PREFIX: &str = "HEARTHKEEP_";
 
 /// The keys that are variables too. Of profiles there is no one value.
-pub const KEYS: [&str; 17] = [
+pub const KEYS: [&str; 18] = [
     "project",
     "home",
     "store",
@@ -28,6 +28,7 @@ pub const KEYS: [&str; 17] = [
     "max-hold",
     "on-max-hold",
     "patience",
+    "settle",
     "name",
     "only",
     "exclude",
@@ -66,6 +67,7 @@ impl Variables<'_> {
                 _ => Err("must be fail or continue".to_owned()),
             })?,
             patience: self.checked("patience", "a number of seconds", keys::seconds)?,
+            settle: self.checked("settle", "a number of seconds", keys::seconds)?,
             name: self.text("name")?,
             only: list("only")?,
             exclude: list("exclude")?,

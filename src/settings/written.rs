@@ -44,9 +44,12 @@ pub struct Written {
     pub max_hold: Option<Duration>,
     /// What happens then.
     pub on_max_hold: Option<OnMaxHold>,
-    /// How long a restored home may take to come up.
+    /// How long a restored home, or its copies in a boot test, may take to come up.
     #[serde(deserialize_with = "seconds")]
     pub patience: Option<Duration>,
+    /// How long everything has to stay up then.
+    #[serde(deserialize_with = "seconds")]
+    pub settle: Option<Duration>,
     /// The backup's name.
     pub name: Option<String>,
     /// The items; all of them without it.
@@ -105,6 +108,7 @@ impl Written {
             max_hold: self.max_hold.or(other.max_hold),
             on_max_hold: self.on_max_hold.or(other.on_max_hold),
             patience: self.patience.or(other.patience),
+            settle: self.settle.or(other.settle),
             name: self.name.or(other.name),
             only: self.only.or(other.only),
             exclude: self.exclude.or(other.exclude),

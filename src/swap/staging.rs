@@ -1,53 +1,76 @@
 //! The staging folder of one mount: where the new content is extracted, and the old one waits.
 
 use std::collections::HashSet;
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::ErrorKind;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
-use super::exchange::{Exchange, is_folder};
+use super::exchange::{around, is_folder, staying_folders};
 use crate::archive::ROOT;
-use crate::fsx::{STAGING, STAGING_OLD as OLD};
+use crate::fsx::{STAGING, STAGING_OLD};
+use crate::journal::SwapMount;
+
+/// Where old content lies while the target has nothing new, and while it has nothing old.
+pub(super) const LEAVING: &str = STAGING_OLD[0];
+pub(super) const OLD: &str = STAGING_OLD[1];
 
 /// Where content goes that did not come up.
-const FAILED: &str = "failed";
+pub(super) const FAILED: &str = "failed";
 
-/// A staging folder beside what it will replace.
-#[derive(Debug)]
+/// A staging folder beside what it will replace, which [`Staging::make`] makes.
+#[derive(Debug, Clone)]
 pub struct Staging {
     folder: PathBuf,
     target: PathBuf,
 }
 
 impl Staging {
-    /// Makes the staging folder for a target, a folder or a file.
-    ///
-    /// # Errors
-    /// Where an interrupted restore left old content there, which only a person may give up.
-    pub fn create(target: &Path) -> anyhow::Result<Staging> {
+    /// The staging folder for a target, a folder or a file, made or not.
+    pub(super) fn of(target: &Path) -> anyhow::Result<Staging> {
         let folder = if target.is_dir() {
             target.join(STAGING)
         } else {
-            let name = target.file_name().context("a mount without a name")?.to_string_lossy();
-            target.with_file_name(format!("{STAGING}-{name}"))
+            let mut name = OsString::from(format!("{STAGING}-"));
+            name.push(target.file_name().context("a mount without a name")?);
+            target.with_file_name(name)
         };
-        let staging = Staging { folder, target: target.to_owned() };
-        anyhow::ensure!(
-            !staging.holds_old_content()?,
-            "{} holds what an interrupted restore has not put back: move it away first",
-            staging.folder.join(OLD).display()
-        );
-        remove_all(&staging.folder)?;
-        traceless(&staging.folder, || {
+        Ok(Staging { folder, target: target.to_owned() })
+    }
+
+    /// The staging folder for a target, which is to be made.
+    ///
+    /// # Errors
+    /// Where an interrupted restore left old content there, which only a person may give up.
+    pub fn beside(target: &Path) -> anyhow::Result<Staging> {
+        let staging = Staging::of(target)?;
+        staging.check_left()?;
+        Ok(staging)
+    }
+
+    /// Makes it anew, empty.
+    pub fn make(&self) -> anyhow::Result<()> {
+        remove_all(&self.folder)?;
+        traceless(&self.folder, || {
             fs::DirBuilder::new()
                 .mode(0o700)
-                .create(&staging.folder)
-                .with_context(|| format!("making {}", staging.folder.display()))
-        })?;
-        Ok(staging)
+                .create(&self.folder)
+                .with_context(|| format!("making {}", self.folder.display()))
+        })
+    }
+
+    /// Refuses where an interrupted restore left old content.
+    pub(super) fn check_left(&self) -> anyhow::Result<()> {
+        if let Some(old) = old_content(&self.folder)? {
+            anyhow::bail!(
+                "{} holds what an interrupted restore has not put back: run `hearthkeep resume`, or move it away",
+                old.display()
+            );
+        }
+        Ok(())
     }
 
     /// The folder into which the new content is extracted, below the name [`ROOT`].
@@ -55,65 +78,87 @@ impl Staging {
         &self.folder
     }
 
+    /// What becomes the target's root.
+    pub fn root(&self) -> PathBuf {
+        self.folder.join(ROOT)
+    }
+
     /// Whether anything was extracted into it.
     pub fn is_filled(&self) -> bool {
-        self.folder.join(ROOT).symlink_metadata().is_ok()
+        self.root().symlink_metadata().is_ok()
     }
 
-    /// Brings all that was extracted to the disk.
-    pub fn sync(&self) -> anyhow::Result<()> {
-        let syncing = || format!("syncing {}", self.folder.display());
-        let folder = File::open(&self.folder).with_context(syncing)?;
-        nix::unistd::syncfs(&folder).with_context(syncing)
-    }
-
-    /// The exchange of old and new content. `keep` are paths below the target that stay.
-    pub fn exchange(&self, keep: &HashSet<PathBuf>) -> Exchange {
-        let place = |name: &str| self.folder.join(name);
-        let keep = keep.iter().map(|it| self.target.join(it));
-        Exchange {
-            target: self.target.clone(),
-            new: place(ROOT),
-            old: place(OLD),
-            failed: place(FAILED),
-            keep: keep.chain([self.folder.clone()]).collect(),
-            before: Vec::new(),
-        }
-    }
-
-    /// Removes the staging folder with everything in it, the old content too: the new one has
-    /// proved itself.
-    pub fn remove(self) -> anyhow::Result<()> {
-        // What takes long comes first, so that the moment below is short.
-        for content in [ROOT, OLD, FAILED].map(|it| self.folder.join(it)) {
-            if is_folder(&content) {
-                remove_all(&content)?;
-            }
-        }
-        traceless(&self.folder, || remove_all(&self.folder))
-    }
-
-    /// Removes the staging folder with what was extracted.
-    ///
-    /// # Errors
-    /// Where it holds old content, which then exists nowhere else.
-    pub fn discard(self) -> anyhow::Result<()> {
-        anyhow::ensure!(
-            !self.holds_old_content()?,
-            "{} holds old content that could not be put back; nothing else has it",
-            self.folder.join(OLD).display()
-        );
-        self.remove()
-    }
-
-    /// Whether old content lies aside in it.
-    pub(super) fn holds_old_content(&self) -> anyhow::Result<bool> {
-        holds_anything(&self.folder.join(OLD))
+    /// The exchange that it is ready for, with the target as it is now. `keep` are paths below the
+    /// target that stay.
+    pub fn mount(&self, keep: &HashSet<PathBuf>) -> anyhow::Result<SwapMount> {
+        let around = around(&self.folder);
+        let status = fs::metadata(around);
+        let status = status.with_context(|| format!("reading {}", around.display()))?;
+        Ok(SwapMount {
+            target: self.target.clone().into(),
+            staging: self.folder.clone().into(),
+            inode: status.ino(),
+            keep: keep.iter().map(|it| it.clone().into()).collect(),
+            folders: staying_folders(&self.target, keep)?,
+        })
     }
 }
 
+/// Brings all that lies on the disk of a staging folder to it.
+pub(super) fn sync(folder: &Path) -> anyhow::Result<()> {
+    let syncing = || format!("syncing {}", folder.display());
+    let file = File::open(folder).with_context(syncing)?;
+    nix::unistd::syncfs(&file).with_context(syncing)
+}
+
+/// Removes a staging folder with everything in it, the old content too: the new one has proved
+/// itself. Gives whether there was one.
+pub fn remove(folder: &Path) -> anyhow::Result<bool> {
+    if !is_folder(folder) {
+        return Ok(false);
+    }
+    // What takes long comes first, so that the moment below is short.
+    for content in [ROOT, LEAVING, OLD, FAILED].map(|it| folder.join(it)) {
+        if is_folder(&content) {
+            remove_all(&content)?;
+        }
+    }
+    traceless(folder, || remove_all(folder))?;
+    Ok(true)
+}
+
+/// Removes a staging folder with what was extracted. Gives whether there was one.
+///
+/// # Errors
+/// Where it holds old content, which then exists nowhere else.
+pub fn discard(folder: &Path) -> anyhow::Result<bool> {
+    if let Some(old) = old_content(folder)? {
+        anyhow::bail!(
+            "{} holds old content that could not be put back; nothing else has it",
+            old.display()
+        );
+    }
+    remove(folder)
+}
+
+/// Where old content lies aside in a staging folder.
+pub fn old_content(folder: &Path) -> anyhow::Result<Option<PathBuf>> {
+    for old in [LEAVING, OLD].map(|it| folder.join(it)) {
+        if holds_anything(&old)? {
+            return Ok(Some(old));
+        }
+    }
+    Ok(None)
+}
+
+/// Whether a folder has a name that staging folders have, whatever a damaged journal says.
+pub fn is_staging(folder: &Path) -> bool {
+    let name = folder.file_name().unwrap_or_default();
+    name.as_encoded_bytes().starts_with(STAGING.as_bytes())
+}
+
 /// Whether there is a file at or below a path.
-fn holds_anything(path: &Path) -> anyhow::Result<bool> {
+pub(super) fn holds_anything(path: &Path) -> anyhow::Result<bool> {
     let reading = || format!("reading {}", path.display());
     match fs::symlink_metadata(path) {
         Err(err) if err.kind() == ErrorKind::NotFound => return Ok(false),

@@ -15,7 +15,7 @@ use crate::house::{House, V3, noise, open, table};
 /// Looks into a backup of a house; gives the verdict.
 fn look_into(house: &House, folder: &Path) -> Result<Verdict, OpenError> {
     let archive = open(&house.backup(V3));
-    let checks = Checks { hashes: true, contents: Some(folder) };
+    let checks = Checks { hashes: true, contents: Some(folder), ..Checks::default() };
     archive::verify(&archive, checks, &CancellationToken::new(), &Quiet)
 }
 

@@ -6,6 +6,7 @@ use hearthkeep::archive::{Archive, Source};
 use tar::Header;
 
 const INDEX: &str = "hearthkeep.index";
+const CONFIDENTIAL: &str = "hearthkeep.confidential";
 const METADATA: &str = "backup.json";
 
 /// What the headers of our members take, and the last of them.
@@ -95,7 +96,7 @@ impl Pieces {
 
 impl Piece {
     fn is_part(&self) -> bool {
-        self.name != INDEX && self.name != METADATA
+        ![INDEX, CONFIDENTIAL, METADATA].contains(&&*self.name)
     }
 
     /// A member as any tar would have it.
@@ -238,7 +239,7 @@ impl Table {
         let name = self.pieces.members[n].name.clone();
         let wanted = match name.as_str() {
             METADATA => Unreadable("it holds no backup.json".to_owned()),
-            INDEX => Restored(name.clone()),
+            INDEX | CONFIDENTIAL => Restored(name.clone()),
             // As an item, since there is no such member.
             _ => Refused(name.split('.').next().unwrap_or_default().replace("addons_", "addons/")),
         };
@@ -261,6 +262,8 @@ impl Table {
             let [a, b] = [n, other].map(|it| self.pieces.members[it].clone());
             let wanted = match b.name.as_str() {
                 METADATA => Unreadable(METADATA.to_owned()),
+                // Nothing of a home is in either of the two.
+                _ if !a.is_part() && !b.is_part() => Restored(a.name.clone()),
                 _ => Refused(a.name.clone()),
             };
             self.change(&format!("{} under the name of {}", a.name, b.name), wanted, |it| {

@@ -82,7 +82,7 @@ fn each_is_listed_without_its_password() {
 #[test]
 fn each_is_sound_and_so_is_what_is_in_it() {
     let bench = Bench::new();
-    let checks = Checks { hashes: true, contents: Some(bench.path()) };
+    let checks = Checks { hashes: true, contents: Some(bench.path()), ..Checks::default() };
     for (name, members, _) in EXAMPLES {
         let archive = open(&path(name));
         let verdict = archive::verify(&archive, checks, &CancellationToken::new(), &Quiet)
@@ -107,7 +107,7 @@ fn each_is_opened_by_its_password_alone() {
         let verdict = archive::verify(&archive, Checks::default(), &cancel, &Quiet);
         assert!(matches!(verdict, Err(OpenError::Encrypted { .. })), "{name}: {verdict:?}");
         let member = archive.members.iter().find(|it| it.name == "homeassistant.tar.gz");
-        let target = archive::Target { prefix: String::new(), staging: bench.path().to_owned() };
+        let target = archive::Target { staging: bench.path().to_owned(), ..Default::default() };
         let member = member.expect("it is in it");
         let done = archive::extract(&archive, member, &[target], &cancel, &Quiet);
         assert!(done.is_err_and(|it| format!("{it:#}").contains("encrypted")), "{name}");

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use hearthkeep::archive::{self, Archive, Checks, Format, Level, Metadata, ROOT, Target};
-use hearthkeep::archive::{Verdict, Wrapping};
+use hearthkeep::archive::{Share, Verdict, Wrapping};
 use hearthkeep::capture::{Capture, Source};
 use hearthkeep::fsx::Draft;
 use hearthkeep::model::{Item, Part, PartKind, Tree};
@@ -199,7 +199,11 @@ impl House {
 pub(crate) fn extract(archive: &Archive, part: &Part, bench: &Bench) -> tempfile::TempDir {
     let staging = tempfile::tempdir_in(bench.path()).expect("a folder");
     let prefix = part.trees[0].prefix.clone();
-    let target = Target { prefix, staging: staging.path().to_owned() };
+    let target = Target {
+        share: Share::all(&prefix),
+        staging: staging.path().to_owned(),
+        ..Default::default()
+    };
     let member = archive.member_of(&part.item).expect("it is in it");
     let done = archive::extract(archive, member, &[target], &CancellationToken::new(), &Quiet);
     let done = done.unwrap_or_else(|err| panic!("{}: {err:#}", part.item));

@@ -44,6 +44,33 @@ fn kills_what_does_not_end_in_time() {
 }
 
 #[test]
+fn an_earlier_start_is_not_in_the_log_since_the_start() {
+    run(async {
+        let home = Lab::Docker.container(Ways::PrintsAndEnds).await;
+        let printed = async |n_times: usize| {
+            let since = Instant::now();
+            loop {
+                let log = home.engine.log_tail(&home.name, 1000).await?;
+                if log.matches("http=PORT").count() == n_times {
+                    return home.becomes(State::Stopped).await;
+                }
+                assert!(since.elapsed() < DEADLINE, "{log}");
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        printed(1).await?;
+        let first = home.engine.log_since_start(&home.name).await?;
+        assert_eq!(first, home.engine.log_tail(&home.name, 1000).await?);
+        // The engine tells the two apart to the second.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        home.engine.start(&home.name).await?;
+        printed(2).await?;
+        assert_eq!(home.engine.log_since_start(&home.name).await?, first);
+        Ok(())
+    });
+}
+
+#[test]
 fn keeps_the_end_of_what_a_command_prints() {
     run(async {
         let home = Lab::Docker.container(Ways::HasAShell).await;

@@ -7,7 +7,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use hearthkeep::engine::{Engine, Executed, Script, Simulator};
-use hearthkeep::model::{Container, Health, Mount, MountKind, State};
+use hearthkeep::model::{
+    Container, Health, Join, Mount, MountKind, Replica, ReplicaMount, Source, State,
+};
 
 use super::Outcome;
 
@@ -64,6 +66,29 @@ impl Lab {
 }
 
 impl Home {
+    /// The name of whatever a case makes.
+    pub(crate) fn made(&self) -> String {
+        format!("{}-made", self.name)
+    }
+
+    /// A container like that of the case, on a network of that name.
+    pub(crate) fn replica(&self) -> Replica {
+        let mount = |source, destination: &str, writable| ReplicaMount {
+            source,
+            destination: destination.into(),
+            writable,
+        };
+        Replica {
+            of: self.name.clone(),
+            name: self.made(),
+            join: Join::Network { name: self.made(), aliases: vec!["alias".to_owned()] },
+            mounts: vec![
+                mount(Source::Path(tests_folder()), "/given", false),
+                mount(Source::Empty, "/empty", true),
+            ],
+        }
+    }
+
     pub(crate) async fn is(&self, state: State) -> Outcome {
         assert_eq!(self.engine.inspect(&self.name).await?.state, state);
         Ok(())
@@ -83,8 +108,10 @@ impl Drop for Home {
     fn drop(&mut self) {
         if matches!(self.lab, Lab::Docker) {
             // Nothing may panic in here, and a case that failed has said so already.
-            for arguments in [["rm", "-fv"], ["volume", "rm"], ["network", "rm"]] {
-                _ = Command::new("docker").args(arguments).arg(&self.name).output();
+            for name in [&self.made(), &self.name] {
+                for arguments in [["rm", "-fv"], ["volume", "rm"], ["network", "rm"]] {
+                    _ = Command::new("docker").args(arguments).arg(name).output();
+                }
             }
         }
     }
@@ -98,6 +125,7 @@ pub(crate) fn facts(name: &str) -> Container {
         image: IMAGE.to_owned(),
         labels: [(LABEL.to_owned(), "1".to_owned())].into(),
         state: State::Running,
+        started: String::new(),
         health: Health::None,
         mounts: mounts(name),
         host_network: false,
@@ -105,6 +133,7 @@ pub(crate) fn facts(name: &str) -> Container {
         joined_network: None,
         stop_timeout: Some(Duration::from_secs(1)),
         auto_remove: false,
+        reaches_host: false,
         variables: Vec::new(),
         is_silent: false,
     }

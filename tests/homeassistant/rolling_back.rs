@@ -6,9 +6,10 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use super::home::Home;
 use super::moving::sound_inside;
+use super::support::home::write;
 use super::support::{Bench, docker};
 use super::tree::Tree;
-use super::{Made, own, restore};
+use super::{Made, backup, own, restore};
 
 /// Home Assistant needs some seconds until it answers, so it cannot be up within this.
 const TOO_SHORT: [&str; 2] = ["--patience", "1"];
@@ -39,6 +40,32 @@ pub(crate) fn brings_the_old_home_back(home: &Home, bench: &Bench, made: &Made) 
         let state = docker(&["inspect", "-f", "{{.State.Status}}", &home.container(service)]);
         assert_eq!(state, "running", "{service}");
     }
+}
+
+/// A backup whose configuration cannot be read is restored, and Home Assistant answers, but only in its
+/// recovery mode: so the old home comes back, and the report says why.
+pub(crate) fn takes_no_recovery_mode_for_a_home(home: &Home, bench: &Bench) {
+    let configuration = home.config().join("configuration.yaml");
+    let sound = fs::read_to_string(&configuration).expect("it is there");
+    // Home Assistant reads it when it starts, and not before.
+    write(&configuration, "http:\n  bad: [unclosed\n foo: : bar\n");
+    let broken = backup(home, bench, "Broken");
+    write(&configuration, &sound);
+    let before = look(home);
+
+    let run = restore(home, bench, &broken.slug, &[]).ends(13);
+    let error = run.error();
+    for part in ["rolled back", "recovery mode", "Failed to parse configuration.yaml", "log ends"] {
+        assert!(error.contains(part), "{part}: {error}");
+    }
+    let told = run.json();
+    assert!(told["reason"].as_str().is_some_and(|it| it.contains("recovery mode")), "{told}");
+    assert!(told["log"].as_str().is_some_and(|it| !it.is_empty()), "{told}");
+    assert!(told["error"].as_str().is_some_and(|it| it.contains("recovery mode")), "{told}");
+    for (now, before) in look(home).iter().zip(&before) {
+        now.assert_is(before);
+    }
+    home.wait_until_up();
 }
 
 /// Files of every kind that a person may have put there.

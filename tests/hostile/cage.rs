@@ -6,7 +6,7 @@ use std::io::Write;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
-use hearthkeep::archive::{self, Archive, Checks, Target, Verdict};
+use hearthkeep::archive::{self, Archive, Checks, Share, Target, Verdict};
 use hearthkeep::model::Item;
 use hearthkeep::monitor::Quiet;
 use tokio_util::sync::CancellationToken;
@@ -47,11 +47,12 @@ impl Cage {
     /// Extracts; gives warnings or the error.
     pub(crate) fn extract(&self) -> Result<Vec<String>, String> {
         let staging = self.folder.path().join("staging");
-        let target = Target { prefix: "data".to_owned(), staging };
+        let target = Target { share: Share::all("data"), staging, ..Default::default() };
         let member = self.archive.member_of(&Item::HomeAssistant).expect("a member");
         let cancel = CancellationToken::new();
         let extracted = archive::extract(&self.archive, member, &[target], &cancel, &Quiet);
-        extracted.map(|it| it.warnings).map_err(|err| format!("{err:#}"))
+        let told = |it: archive::Extracted| [it.warnings, it.unplaced].concat();
+        extracted.map(told).map_err(|err| format!("{err:#}"))
     }
 
     pub(crate) fn verify(&self) -> Verdict {

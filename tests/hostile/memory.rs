@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use hearthkeep::archive::{self, Archive, Checks, Target};
+use hearthkeep::archive::{self, Archive, Checks, Share, Target};
 use hearthkeep::model::Item;
 use hearthkeep::monitor::Quiet;
 use tokio_util::sync::CancellationToken;
@@ -37,7 +37,11 @@ fn child() {
     if let Ok(archive) = Archive::open(Path::new(&file)) {
         let _ = archive::verify(&archive, Checks::default(), &cancel, &Quiet);
         let staging = tempfile::tempdir().expect("a temporary folder");
-        let target = Target { prefix: "data".to_owned(), staging: staging.path().to_owned() };
+        let target = Target {
+            share: Share::all("data"),
+            staging: staging.path().to_owned(),
+            ..Default::default()
+        };
         if let Some(member) = archive.member_of(&Item::HomeAssistant) {
             let _ = archive::extract(&archive, member, &[target], &cancel, &Quiet);
         }

@@ -1,6 +1,6 @@
 //! Which containers are a home, and what of them is backed up.
 
-use hearthkeep::model::{Container, Contents, Item, PartKind, State};
+use hearthkeep::model::{Container, Contents, Found, Item, PartKind, State};
 use hearthkeep::plan::{self, BackupRequest, Facts, Pick, Refused, RestoreRequest};
 
 use super::facts::{
@@ -195,6 +195,8 @@ fn labels_that_mean_nothing_are_refused() {
         ("stop-timeout", "soon", "a number of seconds"),
         ("slug", "a.b", "letters"),
         ("role", "x", "homeassistant or companion"),
+        ("port", "0", "a port"),
+        ("boot", "no", "true or false"),
         ("enabel", "true", "no such label, probably hearthkeep.enable"),
         ("stop_timeout", "3", "no such label, probably hearthkeep.stop-timeout"),
         ("before.on-eror", "fail", "no such label, probably hearthkeep.before.on-error"),
@@ -246,6 +248,9 @@ fn a_bad_label_of_a_stranger_is_a_warning_and_of_another_home_nothing() {
         "{found:?}"
     );
     assert!(found[0].ends_with("it does not belong to the home"), "{found:?}");
+    // A copy in a boot test is known.
+    let copy = with_label(container("copy", "wordpress"), hearthkeep::engine::MARK, "7");
+    assert_eq!(warnings(vec![ours(), copy]).expect("a plan"), Vec::<String>::new());
     // A value that cannot be read says nothing, and that is said.
     let maybe = with_label(container("blog", "wordpress"), "hearthkeep.enable", "yes");
     let found = warnings(vec![ours(), maybe]).expect("a plan");
@@ -296,11 +301,11 @@ fn what_the_table_leaves_out_stays_in_place_on_restore() {
     let recordings = "/media/frigate/**".to_owned();
     assert!(part.expect("a part").exclude_kept.contains(&recordings));
     // A file of the Supervisor says nothing of it.
-    let contents = Contents {
-        items: vec![Item::Companion("ccab4aaf_frigate".to_owned())],
-        ..Contents::default()
-    };
+    let item = Item::Companion("ccab4aaf_frigate".to_owned());
+    let places = [(item.clone(), "config".to_owned())].into();
+    let found = Found { places, ..Found::default() };
+    let contents = Contents { items: vec![item], found, ..Contents::default() };
     let plan = plan::restore(&facts, home, &contents, &RestoreRequest::default()).expect("a plan");
-    assert_eq!(plan.routes.len(), 2);
+    assert_eq!(plan.routes.len(), 1);
     assert!(plan.routes.iter().all(|it| it.keep_globs.contains(&recordings)));
 }

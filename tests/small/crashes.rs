@@ -14,7 +14,7 @@ use crate::support::{Run, docker, wait_until};
 pub(crate) const ABORT_AFTER: &str = "HEARTHKEEP_TEST_ABORT_AFTER";
 
 /// Ends it right before that append, with everything done that lies between the two.
-const ABORT_BEFORE: &str = "HEARTHKEEP_TEST_ABORT_BEFORE";
+pub(crate) const ABORT_BEFORE: &str = "HEARTHKEEP_TEST_ABORT_BEFORE";
 
 /// Stands for a crash that takes the guardian too.
 pub(crate) const NO_GUARDIAN: &str = "HEARTHKEEP_TEST_NO_GUARDIAN";
@@ -239,46 +239,6 @@ fn what_was_stopped_while_it_was_held_is_started() {
     let warnings = told["warnings"].to_string();
     assert!(warnings.contains("was stopped by something else"), "{warnings}");
     assert_as_before(&home, "after resume");
-}
-
-#[test]
-fn a_restore_may_crash_at_every_event() {
-    let home = home_of_all_kinds("crash-restore");
-    let backup = home.backup(&["--only", "homeassistant", "--name", "whole"]);
-    let path = backup.to_str().expect("a plain path").to_owned();
-    home.write("config/new", "came later");
-    let mut mixed = 0;
-    for n in 1..MANY {
-        let mut command = home.command(&["restore", &path, "--yes"]);
-        command.env(ABORT_AFTER, n.to_string()).env(NO_GUARDIAN, "1");
-        let run = Run::from(command.output().expect("the program can be started"));
-        if run.code != BY_SIGNAL {
-            run.ends(0);
-            assert_eq!(home.read("config/new"), None);
-            assert_as_before(&home, "after a restore");
-            assert_eq!(mixed, 1, "between the two lines around the exchange");
-            return;
-        }
-        let run = home.hearthkeep(&["--json", "resume"]);
-        if run.code == 0 {
-            assert_as_before(&home, &format!("after a crash at append {n}"));
-        } else {
-            mixed += 1;
-            let warnings = run.ends(3).json()["warnings"].to_string();
-            assert!(warnings.contains(".hearthkeep-restore"), "{warnings}");
-            assert_eq!(home.state("homeassistant"), "exited", "over content that may be mixed");
-            let refused = home.hearthkeep(&["backup"]).ends(1);
-            assert!(refused.error().contains(".hearthkeep-restore"), "{}", refused.error());
-            // Whoever has looked starts it, and is told once more.
-            docker(&["start", &home.homeassistant()]);
-            home.hearthkeep(&["resume"]).ends(3);
-        }
-        assert_eq!(resume(&home).to_string(), NOTHING, "{n}");
-        // What the crash left of old content is not this test's matter.
-        _ = fs::remove_dir_all(home.config().join(".hearthkeep-restore"));
-        home.write("config/new", "came later");
-    }
-    panic!("it never came to its end");
 }
 
 /// Kills a backup while everything is held, with its guardian or `alone`; gives when.

@@ -147,7 +147,12 @@ fn a_backup_makes_room_for_itself_and_takes_nobody_elses() {
     assert_eq!(jobs.slugs(&[]), left);
     let run = jobs.run(&["prune", "--profile", "other"]).ends(0);
     assert!(run.stdout.contains("nothing to remove; 1 kept"), "{run:?}");
+    // What a boot test has shown of it goes with it.
+    let path = dry["removed"][0]["path"].as_str().expect("a path");
+    let note = format!("{path}.boot.json");
+    File::create(&note).expect("it is ours");
     let run = jobs.run(&["prune"]).ends(0);
+    assert!(!Path::new(&note).exists());
     assert!(run.stdout.contains(&format!("removed  {second}")), "{run:?}");
     assert!(!jobs.slugs(&[]).contains(&second));
     for it in [stay, vec![fourth, fifth]].concat() {

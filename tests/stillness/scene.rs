@@ -149,7 +149,7 @@ impl Archived {
             archive::verify(&archive, Checks::default(), &cancel, &Quiet).expect("it can be read");
         assert_eq!(verdict.problems, []);
         let staging = self.folder("hearthkeep");
-        let target = Target { prefix: String::new(), staging: staging.clone() };
+        let target = Target { staging: staging.clone(), ..Default::default() };
         let member = archive.member_of(&Item::Folder("share")).expect("it is in it");
         let done = archive::extract(&archive, member, &[target], &cancel, &Quiet);
         assert_eq!(done.expect("it can be extracted").warnings, [""; 0]);

@@ -13,6 +13,7 @@ pub(crate) fn container(name: &str, image: &str) -> Container {
         image: image.to_owned(),
         labels: [].into(),
         state: State::Running,
+        started: String::new(),
         health: Health::None,
         mounts: Vec::new(),
         host_network: false,
@@ -20,6 +21,7 @@ pub(crate) fn container(name: &str, image: &str) -> Container {
         joined_network: None,
         stop_timeout: None,
         auto_remove: false,
+        reaches_host: false,
         variables: Vec::new(),
         is_silent: false,
     }

@@ -9,6 +9,7 @@ pub(crate) mod facts;
 pub(crate) mod home;
 pub(crate) mod process;
 pub(crate) mod secured;
+pub(crate) mod supervisor;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -31,6 +31,9 @@ pub(super) struct Table {
     pub(super) metadata: Hash,
     /// The parts, in the order of the file.
     pub(super) parts: Vec<PartTable>,
+    /// Bytes of the member behind them, where there is one with what may be secret of the containers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) confidential: Option<u64>,
 }
 
 /// A part.

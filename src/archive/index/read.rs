@@ -29,6 +29,7 @@ pub(in crate::archive) struct Index {
     pub(in crate::archive) written: jiff::Timestamp,
     pub(in crate::archive) metadata: super::Hash,
     pub(in crate::archive) parts: Vec<Arc<PartTable>>,
+    pub(in crate::archive) confidential: Option<u64>,
     bytes: Vec<u8>,
     /// Where the first list begins.
     lists: usize,
@@ -50,11 +51,12 @@ impl Index {
             in_lists == Some((bytes.len() - lists) as u64),
             "its lists are not as long as told"
         );
-        let Table { written, metadata, parts, .. } = table;
+        let Table { written, metadata, parts, confidential, .. } = table;
         Ok(Index {
             written,
             metadata,
             parts: parts.into_iter().map(Arc::new).collect(),
+            confidential,
             bytes,
             lists,
         })

@@ -21,6 +21,7 @@ const LEVEL: Compression = Compression::new(1);
 #[derive(Debug)]
 pub(in crate::archive) struct IndexWriter {
     parts: Vec<PartTable>,
+    confidential: Option<u64>,
     lists: GzEncoder<BufWriter<File>>,
     /// Bytes of the lists of the parts before.
     before: u64,
@@ -34,6 +35,7 @@ impl IndexWriter {
         let lists = BufWriter::new(tempfile::tempfile_in(folder)?);
         Ok(IndexWriter {
             parts: Vec::new(),
+            confidential: None,
             lists: GzEncoder::new(lists, LEVEL),
             before: 0,
             n_entries: 0,
@@ -79,14 +81,20 @@ impl IndexWriter {
         Ok(())
     }
 
+    /// Notes that what may be secret of the containers has so many bytes in the file.
+    pub(in crate::archive) fn confidential(&mut self, size: u64) {
+        self.confidential = Some(size);
+    }
+
     /// The whole index, in two pieces: its table, and its lists.
     pub(in crate::archive) fn finish(
         self,
         written: Timestamp,
         metadata: &[u8],
     ) -> anyhow::Result<(Vec<u8>, impl Read)> {
-        let parts = self.parts;
-        let table = Table { version: VERSION, written, metadata: Hash::of(metadata), parts };
+        let (parts, confidential) = (self.parts, self.confidential);
+        let metadata = Hash::of(metadata);
+        let table = Table { version: VERSION, written, metadata, parts, confidential };
         let mut head = GzEncoder::new(Vec::new(), LEVEL);
         serde_json::to_writer(&mut head, &table).context("writing the index")?;
         head.write_all(b"\n")?;

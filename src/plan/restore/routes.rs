@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::twins::Twin;
 use super::{RestoreRequest, Route};
 use crate::model::{Contents, Item, Part, Tree};
 use crate::plan::Refused;
@@ -11,22 +12,27 @@ use crate::plan::backup::is_meant;
 pub(super) fn wanted(
     contents: &Contents,
     parts: &[Part],
+    twins: &[Twin<'_>],
     request: &RestoreRequest,
 ) -> Result<Vec<Item>, Refused> {
     let is_asked = |item: &Item, asked: &str| {
         // By the names that the home's containers have, or by the slug alone.
         parts.iter().any(|part| part.item == *item && is_meant(part, asked))
+            || twins.iter().any(|twin| twin.item == *item && is_meant(twin.part, asked))
             || *item == Item::parse(asked)
     };
+    // Those that are in the backup without being listed are in the part of another.
+    let unlisted = twins.iter().map(|it| &it.item).filter(|it| !contents.items.contains(it));
+    let all_items: Vec<&Item> = contents.items.iter().chain(unlisted).collect();
     for asked in &request.only {
-        if !contents.items.iter().any(|item| is_asked(item, asked)) {
+        if !all_items.iter().any(|item| is_asked(item, asked)) {
             let known: Vec<String> = contents.items.iter().map(Item::to_string).collect();
             return Err(Refused::UnknownItem { item: asked.clone(), known: known.join(", ") });
         }
     }
     let all = request.only.is_empty();
     let is_wanted = |item: &&Item| all || request.only.iter().any(|it| is_asked(item, it));
-    Ok(contents.items.iter().filter(is_wanted).cloned().collect())
+    Ok(all_items.into_iter().filter(is_wanted).cloned().collect())
 }
 
 pub(super) fn routes_of<'a>(
@@ -40,16 +46,22 @@ pub(super) fn routes_of<'a>(
     let keep_globs = record.map_or(&part.exclude_kept, |it| &it.exclude).clone();
     part.trees.iter().map(move |tree| Route {
         item: part.item.clone(),
+        from: part.item.clone(),
         tree: tree.clone(),
-        keep: kept(tree, parts, contents),
+        below: PathBuf::new(),
+        keep: kept(tree, parts),
+        only: Vec::new(),
+        never: Vec::new(),
         keep_globs: keep_globs.clone(),
+        owner: None,
+        passed_over: Vec::new(),
     })
 }
 
 /// What lies below a mount but does not belong to the item, relative to the mount.
-fn kept(tree: &Tree, parts: &[Part], contents: &Contents) -> Vec<PathBuf> {
+pub(super) fn kept(tree: &Tree, parts: &[Part]) -> Vec<PathBuf> {
     let others = parts.iter().flat_map(|it| &it.trees).filter(|it| it.source != tree.source);
-    let mut kept: Vec<PathBuf> = others
+    others
         .flat_map(|other| {
             // Another mount may lie below this one on the host, or only in the container.
             let on_host = other.source.strip_prefix(&tree.source);
@@ -62,14 +74,5 @@ fn kept(tree: &Tree, parts: &[Part], contents: &Contents) -> Vec<PathBuf> {
         })
         .filter(|it| !it.as_os_str().is_empty())
         .map(Path::to_owned)
-        .collect();
-    if tree.destination == Path::new("/config") && tree.prefix == "data" {
-        // As Home Assistant's own restore does: backups are not part of a backup.
-        kept.push("backups".into());
-        if contents.exclude_database {
-            let files = ["", "-wal", "-shm"].map(|it| format!("home-assistant_v2.db{it}"));
-            kept.extend(files.map(PathBuf::from));
-        }
-    }
-    kept
+        .collect()
 }

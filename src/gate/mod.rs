@@ -1,27 +1,25 @@
-//! The gate behind a restore: do the containers run, and does Home Assistant answer?
+//! The gate behind a restore: do the containers run, does Home Assistant answer, and does it run as
+//! it should rather than in its recovery mode?
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+mod answer;
+mod log;
+mod port;
+
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use crate::engine::Engine;
+pub use self::answer::answers;
+pub use self::port::{CONFIGURATION, STORED, port};
+use crate::engine::{self, Engine};
 use crate::model::{Container, Health, State};
 use crate::signals::Cancelled;
-
-/// Home Assistant's port where its configuration names none.
-const PORT: u16 = 8123;
 
 const PAUSE_BETWEEN_LOOKS: Duration = Duration::from_millis(250);
 
 /// A container that comes up never stays down this long, even if the engine restarts it.
 const DOWN_FOR_GOOD: Duration = Duration::from_secs(10);
-
-/// After the answer, everything has to stay up this long: what crashes at its start comes up too.
-const SETTLED: Duration = Duration::from_secs(2);
 
 /// What has to come true, and until when.
 #[derive(Debug, Clone)]
@@ -32,6 +30,8 @@ pub struct Gate {
     pub answering: Option<(String, u16)>,
     /// When to give up.
     pub patience: Duration,
+    /// How long everything has to stay up after the answer: what crashes at its start comes up too.
+    pub settle: Duration,
 }
 
 /// A container that has to run.
@@ -41,6 +41,16 @@ pub struct Runner {
     pub name: String,
     /// Whether its health check has to pass, where it has one.
     pub needs_health: bool,
+}
+
+/// A container that did not come up.
+#[derive(Debug, thiserror::Error)]
+#[error("{container} {why}")]
+pub struct Down {
+    /// Its name.
+    pub container: String,
+    /// How that was seen, to be read after its name.
+    pub why: String,
 }
 
 /// Home Assistant runs but does not answer.
@@ -53,11 +63,16 @@ pub struct Silent {
     pub patience: u64,
 }
 
+fn down(container: &str, why: impl Into<String>) -> anyhow::Error {
+    Down { container: container.to_owned(), why: why.into() }.into()
+}
+
 /// Waits until everything is as it should be, and stays so for a moment.
 ///
 /// # Errors
 /// [`Silent`] where everything runs and only the answer is missing, [`Cancelled`] where the token
-/// is, else what does not run: when the patience is over or when it cannot become true any more.
+/// is, else [`Down`] for what does not run as it should: when the patience is over or when it cannot
+/// become true any more.
 pub async fn pass(engine: &Engine, gate: &Gate, cancel: &CancellationToken) -> anyhow::Result<()> {
     cancel.run_until_cancelled(wait(engine, gate)).await.unwrap_or(Err(Cancelled.into()))
 }
@@ -69,6 +84,8 @@ async fn wait(engine: &Engine, gate: &Gate) -> anyhow::Result<()> {
         if let Some((name, port)) = &gate.answering {
             while !answers(&engine.inspect(name).await?, *port).await {
                 if Instant::now() > deadline {
+                    // In its recovery mode it may answer on another port.
+                    started_well(engine, name).await?;
                     return Err(Silent { port: *port, patience: gate.patience.as_secs() }.into());
                 }
                 // It may have given up meanwhile.
@@ -76,8 +93,28 @@ async fn wait(engine: &Engine, gate: &Gate) -> anyhow::Result<()> {
                 sleep(PAUSE_BETWEEN_LOOKS).await;
             }
         }
-        let Some(runner) = fallen(engine, gate).await? else { return Ok(()) };
-        anyhow::ensure!(Instant::now() < deadline, "{} does not stay up", runner.name);
+        let fallen = fallen(engine, gate).await?;
+        if let Some((name, _)) = &gate.answering {
+            // Its recovery mode answers too, and has begun long before it does.
+            started_well(engine, name).await?;
+        }
+        let Some(runner) = fallen else { return Ok(()) };
+        if Instant::now() >= deadline {
+            return Err(down(&runner.name, "does not stay up"));
+        }
+    }
+}
+
+/// Whether Home Assistant has nothing to complain of, as far as its log can be read.
+async fn started_well(engine: &Engine, name: &str) -> anyhow::Result<()> {
+    let log = match engine.log_since_start(name).await {
+        // There are logging drivers that keep nothing.
+        Err(engine::Error::Refused { .. }) => return Ok(()),
+        log => log?,
+    };
+    match log::complaint(&log) {
+        Some(why) => Err(down(name, why)),
+        None => Ok(()),
     }
 }
 
@@ -96,13 +133,12 @@ async fn runs(engine: &Engine, runner: &Runner, deadline: Instant) -> anyhow::Re
         match container.state {
             _ if is_up(&container, runner) => return Ok(()),
             State::Running => down_since = Instant::now(),
-            _ => anyhow::ensure!(down_since.elapsed() < DOWN_FOR_GOOD, "{name} does not stay up"),
+            _ if down_since.elapsed() < DOWN_FOR_GOOD => (),
+            _ => return Err(down(name, "does not stay up")),
         }
-        anyhow::ensure!(
-            Instant::now() < deadline,
-            "{name} did not come up: {}",
-            plight(&container)
-        );
+        if Instant::now() >= deadline {
+            return Err(down(name, format!("did not come up: {}", plight(&container))));
+        }
         sleep(PAUSE_BETWEEN_LOOKS).await;
     }
 }
@@ -127,74 +163,21 @@ fn plight(container: &Container) -> &'static str {
     }
 }
 
-/// The first container that does not run at every look for a while.
+/// The first container that does not run at every look for a while, or has started anew meanwhile.
 async fn fallen<'a>(engine: &Engine, gate: &'a Gate) -> anyhow::Result<Option<&'a Runner>> {
-    let until = Instant::now() + SETTLED;
+    let mut starts = Vec::new();
+    for runner in &gate.running {
+        starts.push(engine.inspect(&runner.name).await?.started);
+    }
+    let until = Instant::now() + gate.settle;
     while !gate.running.is_empty() && Instant::now() < until {
         sleep(PAUSE_BETWEEN_LOOKS).await;
-        for runner in &gate.running {
-            if !is_up(&engine.inspect(&runner.name).await?, runner) {
+        for (runner, start) in gate.running.iter().zip(&starts) {
+            let container = engine.inspect(&runner.name).await?;
+            if !is_up(&container, runner) || container.started != *start {
                 return Ok(Some(runner));
             }
         }
     }
     Ok(None)
-}
-
-/// Whether anything speaks on the port. Any answer counts: behind TLS the plain request is
-/// refused, but by somebody.
-pub async fn answers(container: &Container, port: u16) -> bool {
-    let loopback = IpAddr::V4(Ipv4Addr::LOCALHOST);
-    let addresses = match container.host_network {
-        true => &[loopback][..],
-        false => &container.addresses,
-    };
-    for address in addresses {
-        let asked = timeout(Duration::from_secs(5), ask(SocketAddr::new(*address, port))).await;
-        if matches!(asked, Ok(Ok(true))) {
-            return true;
-        }
-    }
-    false
-}
-
-async fn ask(address: SocketAddr) -> std::io::Result<bool> {
-    let mut stream = TcpStream::connect(address).await?;
-    let request =
-        format!("GET /manifest.json HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).await?;
-    let mut answer = [0; 16];
-    Ok(stream.read(&mut answer).await? > 0)
-}
-
-/// The port in Home Assistant's `configuration.yaml`: `server_port` in the section `http`. Only
-/// what stands there plainly is seen; an include or a secret leaves the usual port.
-pub fn port(configuration: &str) -> u16 {
-    let is_content = |line: &&str| !line.trim().is_empty() && !line.trim_start().starts_with('#');
-    configuration
-        .lines()
-        .filter(is_content)
-        .skip_while(|line| line.trim_end() != "http:")
-        .skip(1)
-        .take_while(|line| line.starts_with([' ', '\t']))
-        .find_map(|line| {
-            line.trim().strip_prefix("server_port:")?.split('#').next()?.trim().parse().ok()
-        })
-        .unwrap_or(PORT)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn reads_the_port_where_it_stands_plainly() {
-        let check = |text: &str, wanted: u16| assert_eq!(port(text), wanted, "{text}");
-        check("", 8123);
-        check("http:\n", 8123);
-        check("http:\n  # a comment\n  server_port: 80 # web\n", 80);
-        check("mqtt:\n  server_port: 1\nhttp:\n  use_x: y\n\n  server_port: 443\nx:\n", 443);
-        check("http:\nother:\n  server_port: 1\n", 8123);
-        check("http:\n  server_port: !secret port\n", 8123);
-    }
 }

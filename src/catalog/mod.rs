@@ -1,8 +1,11 @@
 //! Which backups exist: the store's files, read.
 
+mod booted;
+
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+pub use self::booted::Booted;
 use crate::archive::{Archive, OpenError};
 use crate::store::Store;
 
