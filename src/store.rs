@@ -1,12 +1,15 @@
 //! A folder of backups: bytes by name. It does not know what is in them.
 
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
 use crate::fsx::{self, Draft};
+
+/// Ends the name of the file that pins a backup, after its slug.
+const PIN: &str = ".pinned";
 
 /// A folder where backups lie.
 #[derive(Debug, Clone)]
@@ -92,6 +95,52 @@ impl Store {
     pub fn remove(&self, path: &Path) -> anyhow::Result<()> {
         fs::remove_file(path).with_context(|| format!("removing {}", path.display()))
     }
+
+    /// Pins a slug. The pin is a file beside the backup, since it has to be there for whoever looks
+    /// at this folder, and has to outlive this program's own state.
+    ///
+    /// # Errors
+    /// Where the slug is none that a file can be named after.
+    pub fn pin(&self, slug: &str) -> anyhow::Result<()> {
+        let path = self.pin_path(slug)?;
+        if is_pin(&path) {
+            return Ok(());
+        }
+        let draft = Draft::create(&path)?;
+        let text = format!("hearthkeep keeps backup {slug} until: hearthkeep unpin {slug}\n");
+        draft.file().write_all(text.as_bytes()).with_context(|| format!("pinning {slug}"))?;
+        draft.name().map(drop)
+    }
+
+    /// Takes a pin away; gives whether there was one.
+    pub fn unpin(&self, slug: &str) -> anyhow::Result<bool> {
+        fsx::remove_if_there(&self.pin_path(slug)?)
+    }
+
+    fn pin_path(&self, slug: &str) -> anyhow::Result<PathBuf> {
+        let name = pin_name(slug).with_context(|| {
+            format!("slug {slug:?} cannot be pinned: no file can be named after it")
+        })?;
+        Ok(self.folder.join(name))
+    }
+}
+
+/// Whether the backup in a file is pinned in the folder where it lies.
+pub fn is_pinned(file: &Path, slug: &str) -> bool {
+    pin_name(slug).is_some_and(|it| is_pin(&file.with_file_name(it)))
+}
+
+/// Where that cannot be told, nothing should be lost.
+fn is_pin(path: &Path) -> bool {
+    !path.symlink_metadata().is_err_and(|it| it.kind() == io::ErrorKind::NotFound)
+}
+
+/// The name of the file that pins a slug. What a foreign backup calls itself must not lead out of
+/// the folder.
+fn pin_name(slug: &str) -> Option<String> {
+    let sound = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    let is_sound = !slug.is_empty() && slug.len() < 200 && slug.chars().all(sound);
+    is_sound.then(|| format!("{slug}{PIN}"))
 }
 
 /// Copies a file to a path, or into a folder under its own name.

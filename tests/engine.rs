@@ -36,6 +36,7 @@ macro_rules! on_both {
 on_both! {
     shows_a_container_as_it_is
     finds_by_name_and_by_identifier
+    may_do_everything_and_does_nothing_to_know
     pauses_and_goes_on
     asking_twice_is_asking_once
     refuses_to_pause_or_unpause_what_is_stopped
@@ -90,6 +91,12 @@ async fn finds_by_name_and_by_identifier(lab: Lab) -> Outcome {
     assert_eq!(home.engine.inspect(&by_name.id).await?, by_name);
     home.engine.pause(&by_name.id).await?;
     home.is(State::Paused).await
+}
+
+async fn may_do_everything_and_does_nothing_to_know(lab: Lab) -> Outcome {
+    let home = lab.container(Ways::Runs).await;
+    assert_eq!(home.engine.rights().await?, []);
+    home.is(State::Running).await
 }
 
 async fn pauses_and_goes_on(lab: Lab) -> Outcome {

@@ -8,6 +8,8 @@
 mod boots;
 #[path = "small/changing.rs"]
 mod changing;
+#[path = "small/checks.rs"]
+mod checks;
 #[path = "small/commands.rs"]
 mod commands;
 #[path = "small/crashes.rs"]
@@ -54,12 +56,16 @@ mod onboarding;
 mod own_files;
 #[path = "small/passwords.rs"]
 mod passwords;
+#[path = "small/profiles.rs"]
+mod profiles;
 #[path = "small/refusals.rs"]
 mod refusals;
 #[path = "small/room.rs"]
 mod room;
 #[path = "small/routes.rs"]
 mod routes;
+#[path = "small/settings.rs"]
+mod settings;
 #[path = "small/signals.rs"]
 mod signals;
 #[path = "small/single_files.rs"]

@@ -127,6 +127,7 @@ impl Metadata {
             hearthkeep: Some(Manifest {
                 version: 2,
                 writer: concat!("hearthkeep ", env!("CARGO_PKG_VERSION")).to_owned(),
+                job: None,
                 parts: parts.iter().map(|it| record(it, compressed)).collect(),
                 containers: Vec::new(),
             }),

@@ -23,11 +23,14 @@ use crate::capture::{Capture, NoRoom, Staging};
 use crate::hands::Hands;
 use crate::island::island;
 use crate::journal::{Event, Story};
+use crate::model::Job;
 use crate::plan::{BackupPlan, BackupRequest, HoldLimit, Pick};
+use crate::prune;
 use crate::quiesce::databases::Consistency;
 use crate::quiesce::hooks::{self, Before, Ran};
 use crate::quiesce::{self, Stillness};
 use crate::recover::{self, Desk};
+use crate::retention::Keep;
 use crate::signals;
 use crate::store::Store;
 
@@ -61,6 +64,8 @@ pub struct Report {
     pub hooks: Vec<Ran>,
     /// What is not in it because its container asked for that, with the container's name.
     pub skipped: Vec<String>,
+    /// The older backups of its job that were removed, as the settings say.
+    pub pruned: Vec<PathBuf>,
     /// What is good to know.
     pub notes: Vec<String>,
     /// What a person should look at.
@@ -123,7 +128,7 @@ async fn carry_out(
         desk,
         plan: &plan,
         recipes: &recipes,
-        store,
+        store: store.clone(),
         limit: request.limit,
         wrapper,
         cancel,
@@ -151,7 +156,19 @@ async fn carry_out(
     }
     warnings.append(&mut report.warnings);
     report.warnings = warnings;
+    if let (Some(job), Some(keep)) = (plan.job, request.keep) {
+        prune(store, job, keep, &mut report).await;
+    }
     Ok(report)
+}
+
+/// Removes older backups of the same job. That it cannot be done takes nothing from this one.
+async fn prune(store: Store, job: Job, keep: Keep, report: &mut Report) {
+    let pruned = island("pruning", move || prune::run(&store, &job, &keep, Timestamp::now())).await;
+    match pruned {
+        Ok(gone) => report.pruned = gone.into_iter().map(|it| it.path).collect(),
+        Err(err) => report.warnings.push(format!("older backups were not pruned: {err:#}")),
+    }
 }
 
 async fn prepared_wrapper(wrapping: &Wrapping) -> anyhow::Result<Arc<Wrapper>> {
@@ -233,6 +250,7 @@ fn report(plan: &BackupPlan, still: &Still) -> Report {
         databases: still.databases.clone(),
         hooks: Vec::new(),
         skipped: Vec::new(),
+        pruned: Vec::new(),
         notes: still.notes.clone(),
         warnings: still.warnings.clone(),
     }
@@ -244,5 +262,8 @@ fn metadata(run: &Run<'_>, capture: &Capture) -> Metadata {
     let plan = run.plan;
     let mut metadata = Metadata::new(&plan.name, Timestamp::now(), &parts, plan.compressed);
     run.recipes.note(&mut metadata);
+    if let Some(manifest) = &mut metadata.hearthkeep {
+        manifest.job = plan.job.clone();
+    }
     metadata
 }

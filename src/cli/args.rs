@@ -1,6 +1,7 @@
 //! The words of the command line.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::Context;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum, value_parser};
@@ -8,6 +9,10 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum, value_parser};
 /// Backs up and restores a Home Assistant Container home, companions included.
 #[derive(Debug, Parser)]
 #[command(name = "hearthkeep", version, arg_required_else_help = true, max_term_width = 100)]
+#[command(
+    after_help = "What most options say can be said by a variable (HEARTHKEEP_MAX_HOLD for --max-hold) or in \
+/etc/hearthkeep/config.yaml, too: the option goes before the variable, the variable before the file."
+)]
 pub(super) struct Args {
     #[command(subcommand)]
     pub(super) command: Command,
@@ -17,17 +22,23 @@ pub(super) struct Args {
 
 #[derive(Debug, ClapArgs)]
 pub(super) struct Common {
+    /// The file of settings [default: /etc/hearthkeep/config.yaml, where it is there]
+    #[arg(long, global = true, value_name = "FILE", env = "HEARTHKEEP_CONFIG")]
+    pub(super) config: Option<PathBuf>,
+    /// A job of the settings
+    #[arg(long, global = true, value_name = "NAME")]
+    pub(super) profile: Option<String>,
     /// The Compose project of the home; needed where several Home Assistants run
-    #[arg(long, global = true, value_name = "NAME", env = "HEARTHKEEP_PROJECT")]
+    #[arg(long, global = true, value_name = "NAME")]
     pub(super) project: Option<String>,
     /// The container of Home Assistant, by name or identifier
-    #[arg(long, global = true, value_name = "CONTAINER", env = "HEARTHKEEP_HOME")]
+    #[arg(long, global = true, value_name = "CONTAINER")]
     pub(super) home: Option<String>,
     /// The folder of backups [default: `backups` in Home Assistant's configuration]
-    #[arg(long, global = true, value_name = "FOLDER", env = "HEARTHKEEP_STORE")]
+    #[arg(long, global = true, value_name = "FOLDER")]
     pub(super) store: Option<PathBuf>,
     /// The file that holds the password of encrypted backups, and nothing else
-    #[arg(long, global = true, value_name = "FILE", env = "HEARTHKEEP_PASSWORD_FILE")]
+    #[arg(long, global = true, value_name = "FILE")]
     pub(super) password_file: Option<PathBuf>,
     /// Print one JSON object on standard output
     #[arg(long, global = true)]
@@ -37,7 +48,7 @@ pub(super) struct Common {
     pub(super) quiet: bool,
     /// The folder for copies: of what changes, during a backup [default: where there is room]; of
     /// databases, while a backup is verified [default: that for temporary files]
-    #[arg(long, global = true, value_name = "FOLDER", env = "HEARTHKEEP_STAGING")]
+    #[arg(long, global = true, value_name = "FOLDER")]
     pub(super) staging: Option<PathBuf>,
     /// The folder of hearthkeep's own state
     #[arg(long, global = true, hide = true, value_name = "FOLDER", env = "HEARTHKEEP_STATE")]
@@ -94,6 +105,14 @@ pub(super) enum Command {
     /// Make the key that encrypts backups
     #[command(subcommand)]
     Key(Key),
+    /// Remove what the settings do not keep
+    Prune(Prune),
+    /// Keep a backup until it is unpinned, whatever the settings say
+    Pin(OneBackup),
+    /// Let the settings decide on a backup again
+    Unpin(OneBackup),
+    /// Look whether everything is in place, and say what to do where it is not
+    Check,
     /// Close what an interrupted run left open: release what it held, take back its restore, remove
     /// its unfinished files
     Resume(Resume),
@@ -119,12 +138,12 @@ pub(super) struct Selection {
     /// Do not compress
     #[arg(long)]
     pub(super) uncompressed: bool,
-    /// How long the containers may be held, once all of them stand still
-    #[arg(long, value_name = "SECONDS", default_value_t = 30.0, env = "HEARTHKEEP_MAX_HOLD", value_parser = seconds)]
-    pub(super) max_hold: f64,
-    /// What to do then: give up, or read the rest while they run
-    #[arg(long, value_enum, default_value = "fail", env = "HEARTHKEEP_ON_MAX_HOLD")]
-    pub(super) on_max_hold: OnMaxHold,
+    /// How long the containers may be held, once all of them stand still [default: 30]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub(super) max_hold: Option<Duration>,
+    /// What to do then: give up, or read the rest while they run [default: fail]
+    #[arg(long, value_enum)]
+    pub(super) on_max_hold: Option<OnMaxHold>,
 }
 
 /// What to do when containers were held for as long as they may be.
@@ -134,24 +153,20 @@ pub(super) enum OnMaxHold {
     Continue,
 }
 
-fn seconds(text: &str) -> Result<f64, String> {
-    match text.parse::<f64>() {
-        // A day is more than any home can be held.
-        Ok(seconds) if (0.0..=86_400.0).contains(&seconds) => Ok(seconds),
-        _ => Err("a number of seconds, at most 86400".to_owned()),
-    }
+fn seconds(text: &str) -> Result<Duration, String> {
+    crate::settings::seconds(text.parse().unwrap_or(f64::NAN))
 }
 
 #[derive(Debug, ClapArgs)]
 pub(super) struct Backup {
     #[command(flatten)]
     pub(super) selection: Selection,
-    /// How hard to compress: 1 (fastest) to 9 (smallest)
-    #[arg(long, value_name = "1-9", default_value_t = 2, env = "HEARTHKEEP_LEVEL", value_parser = value_parser!(u8).range(1..=9))]
-    pub(super) level: u8,
-    /// How to encrypt: 3, or 2 for a Home Assistant older than 2026.3
-    #[arg(long, value_name = "2|3", default_value_t = 3, env = "HEARTHKEEP_FORMAT_VERSION", value_parser = value_parser!(u8).range(2..=3))]
-    pub(super) format_version: u8,
+    /// How hard to compress: 1 (fastest) to 9 (smallest) [default: 2]
+    #[arg(long, value_name = "1-9", value_parser = value_parser!(u8).range(1..=9))]
+    pub(super) level: Option<u8>,
+    /// How to encrypt: 3, or 2 for a Home Assistant older than 2026.3 [default: 3]
+    #[arg(long, value_name = "2|3", value_parser = value_parser!(u8).range(2..=3))]
+    pub(super) format_version: Option<u8>,
     /// Only show the plan
     #[arg(long)]
     pub(super) dry_run: bool,
@@ -169,9 +184,9 @@ pub(super) struct Verify {
     /// for Home Assistant
     #[arg(long)]
     pub(super) boot: bool,
-    /// How long the copies may take to come up
-    #[arg(long, value_name = "SECONDS", default_value_t = 300, requires = "boot")]
-    pub(super) patience: u64,
+    /// How long the copies may take to come up [default: 300]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, requires = "boot")]
+    pub(super) patience: Option<Duration>,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -271,15 +286,22 @@ pub(super) struct Restore {
     /// logins of the broker, keys
     #[arg(long)]
     pub(super) translate: bool,
-    /// How long the restored home may take to come up before it is rolled back
-    #[arg(long, value_name = "SECONDS", default_value_t = 300, env = "HEARTHKEEP_PATIENCE")]
-    pub(super) patience: u64,
-    /// How long everything has to stay up then
-    #[arg(long, value_name = "SECONDS", default_value_t = 2, env = "HEARTHKEEP_SETTLE")]
-    pub(super) settle: u64,
+    /// How long the restored home may take to come up before it is rolled back [default: 300]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub(super) patience: Option<Duration>,
+    /// How long everything has to stay up then [default: 2]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub(super) settle: Option<Duration>,
     /// Leave a restored home that does not come up as it is, to be looked at
     #[arg(long)]
     pub(super) no_rollback: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct Prune {
+    /// Only show what would be removed
+    #[arg(long)]
+    pub(super) dry_run: bool,
 }
 
 #[derive(Debug, ClapArgs)]

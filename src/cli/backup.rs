@@ -9,16 +9,16 @@ use crate::backup::{self, Report};
 /// So much copied while containers are held is felt, and worth a word.
 const MUCH: u64 = 64 * 1024 * 1024;
 
-pub(super) async fn run(face: &Face, args: Backup) -> anyhow::Result<Exit> {
+pub(super) async fn run(face: &Face, args: &Backup) -> anyhow::Result<Exit> {
     if args.dry_run {
-        return super::plan::run(face, args.selection).await;
+        return super::plan::run(face).await;
     }
     let wrapping = Wrapping {
-        level: Level::new(args.level).unwrap_or_default(),
+        level: Level::new(face.profile.level).unwrap_or_default(),
         password: face.password().await?,
-        format: if args.format_version == 2 { Format::V2 } else { Format::V3 },
+        format: if face.profile.format_version == 2 { Format::V2 } else { Format::V3 },
     };
-    let request = args.selection.into();
+    let request = face.profile.request();
     let hands = face.hands().await?;
     let report = backup::run(&hands, &face.pick(), &request, &wrapping, &face.cancel).await?;
     // The bars go before the result comes.

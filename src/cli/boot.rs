@@ -1,7 +1,5 @@
 //! `hearthkeep verify --boot`.
 
-use std::time::Duration;
-
 use super::args::Verify;
 use super::render::exit;
 use super::{Exit, Face};
@@ -9,8 +7,7 @@ use crate::archive::Archive;
 use crate::boot::{self, Order, Report};
 
 pub(super) async fn run(face: &Face, archive: Archive, args: &Verify) -> anyhow::Result<Exit> {
-    let order =
-        Order { pick: face.pick(), patience: Duration::from_secs(args.patience), deep: args.deep };
+    let order = Order { pick: face.pick(), patience: face.profile.patience, deep: args.deep };
     let hands = face.hands().await?;
     let report = boot::run(&hands, archive, &order, &face.cancel).await?;
     // Its progress ends before anything is printed.

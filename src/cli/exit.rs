@@ -9,6 +9,7 @@ use crate::lock::Busy;
 use crate::mapfile::BadMap;
 use crate::plan::Refused;
 use crate::restore::RolledBack;
+use crate::settings::{BadSettings, NoSuchProfile};
 use crate::signals::Cancelled;
 
 /// How the program ended.
@@ -70,8 +71,8 @@ impl Exit {
             _ if err.is::<Busy>() => Exit::Busy,
             _ if err.is::<NoPassword>() => Exit::WrongPassword,
             _ if err.is::<RolledBack>() => Exit::RolledBack,
-            _ if err.is::<BadMap>() => Exit::Configuration,
-            _ if err.is::<Mistake>() => Exit::Usage,
+            _ if err.is::<BadSettings>() || err.is::<BadMap>() => Exit::Configuration,
+            _ if err.is::<NoSuchProfile>() || err.is::<Mistake>() => Exit::Usage,
             _ => Exit::Failed,
         }
     }

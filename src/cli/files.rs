@@ -17,7 +17,7 @@ pub(super) async fn verify(face: &Face, args: Verify) -> anyhow::Result<Exit> {
     }
     let slug = archive.metadata.slug.clone();
     let path = archive.path.display().to_string();
-    let staging = face.common.staging.clone().unwrap_or_else(std::env::temp_dir);
+    let staging = face.profile.staging.clone().unwrap_or_else(std::env::temp_dir);
     let (monitor, cancel) = (face.monitor(), face.cancel.clone());
     monitor.step("verifying", archive.size_bytes);
     let verdict = island("verifying", move || {
@@ -95,6 +95,10 @@ pub(super) async fn remove(face: &Face, wanted: &str) -> anyhow::Result<Exit> {
     let archive = island("removing", move || {
         let archive = catalog::find(&store, &wanted)?;
         store.remove(&archive.path)?;
+        // Its pin would hold nothing any more.
+        if store::is_pinned(&archive.path, &archive.metadata.slug) {
+            store.unpin(&archive.metadata.slug)?;
+        }
         Booted::forget(&archive.path)?;
         Ok(archive)
     })

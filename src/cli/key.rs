@@ -8,6 +8,7 @@ use super::args::{Generate, Key};
 use super::{Exit, Face};
 use crate::island::island;
 use crate::keyfile;
+use crate::settings::Password;
 
 /// Where a key goes that nobody has a place for: beside the settings of the units.
 const USUAL: &str = "/etc/hearthkeep/password";
@@ -19,7 +20,10 @@ pub(super) async fn run(face: &Face, key: Key) -> anyhow::Result<Exit> {
 }
 
 async fn generate(face: &Face, args: Generate) -> anyhow::Result<Exit> {
-    let set = face.common.password_file.clone();
+    let set = match &face.profile.password {
+        Some(Password::File(path)) => Some(path.clone()),
+        Some(Password::Known(_)) | None => None,
+    };
     let path = args.file.or(set).unwrap_or_else(|| PathBuf::from(USUAL));
     let date = jiff::Zoned::now().strftime("%Y-%m-%d").to_string();
     let made = island("making a key", move || keyfile::generate(&path, &date)).await?;

@@ -8,6 +8,7 @@ use crate::archive::{Archive, Metadata};
 use crate::catalog::{self, Booted};
 use crate::island::island;
 use crate::model::Item;
+use crate::store;
 
 #[derive(Debug, Serialize)]
 struct Listed {
@@ -20,6 +21,10 @@ struct Listed {
     compressed: bool,
     homeassistant: Option<String>,
     items: Vec<String>,
+    /// The job that it belongs to, empty for the one without a name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    profile: Option<String>,
+    pinned: bool,
     /// What the last boot test has shown.
     boot: Option<Booted>,
 }
@@ -27,6 +32,7 @@ struct Listed {
 impl Listed {
     fn new(archive: &Archive, boot: Option<Booted>) -> Listed {
         let metadata = &archive.metadata;
+        let job = metadata.hearthkeep.as_ref().and_then(|it| it.job.as_ref());
         Listed {
             slug: metadata.slug.clone(),
             name: metadata.name.clone(),
@@ -37,6 +43,8 @@ impl Listed {
             compressed: metadata.compressed,
             homeassistant: metadata.homeassistant.as_ref().map(|it| it.version.clone()),
             items: metadata.items().iter().map(Item::to_string).collect(),
+            profile: job.map(|it| it.profile.clone()),
+            pinned: store::is_pinned(&archive.path, &metadata.slug),
             boot,
         }
     }
@@ -77,11 +85,12 @@ fn text(listing: &Listing) -> String {
     let head: Vec<String> = head.into_iter().map(str::to_owned).collect();
     let rows = listing.backups.iter().map(|it| {
         let cipher = if it.protected { " (encrypted)" } else { "" };
+        let pin = if it.pinned { " (pinned)" } else { "" };
         vec![
             it.slug.clone(),
             local(&it.date),
             size(it.size_bytes),
-            format!("{}{cipher}", it.name),
+            format!("{}{cipher}{pin}", it.name),
             it.items.join(" "),
             it.boot.as_ref().map(booted).unwrap_or_default(),
         ]
@@ -152,6 +161,13 @@ fn details(archive: &Archive, boot: Option<&Booted>) -> String {
     if let Some(record) = &metadata.homeassistant {
         let database = if record.exclude_database { ", without its database" } else { "" };
         rows.push(vec!["home".to_owned(), format!("Home Assistant {}{database}", record.version)]);
+    }
+    if let Some(job) = metadata.hearthkeep.as_ref().and_then(|it| it.job.as_ref()) {
+        let profile = if job.profile.is_empty() { "without a profile" } else { &job.profile };
+        rows.push(vec!["job".to_owned(), format!("{profile}, of {}", job.home)]);
+    }
+    if store::is_pinned(&archive.path, &metadata.slug) {
+        rows.push(vec!["pin".to_owned(), "stays until it is unpinned".to_owned()]);
     }
     if metadata.protected {
         rows.push(vec!["cipher".to_owned(), "encrypted".to_owned()]);

@@ -5,6 +5,7 @@
 mod args;
 mod backup;
 mod boot;
+mod check;
 mod diff;
 mod exit;
 mod files;
@@ -14,11 +15,14 @@ mod list;
 mod look;
 mod onto;
 mod password;
+mod pin;
 mod plan;
 mod progress;
+mod prune;
 mod render;
 mod restore;
 mod resume;
+mod words;
 
 use std::ffi::OsString;
 use std::sync::Arc;
@@ -40,6 +44,7 @@ use crate::island::island;
 use crate::monitor::{Monitor, Quiet};
 use crate::plan::Pick;
 use crate::secret::Secret;
+use crate::settings::{Profile, Settings};
 use crate::store::Store;
 use crate::{signals, survey};
 
@@ -73,11 +78,13 @@ fn carry_out(args: Args, out: Out) -> anyhow::Result<Exit> {
         return guardian::run(&args.common.state_folder()?, out);
     }
     let cancel = signals::token()?;
+    let (settings, profile) = words::settings(&args)?;
     runtime()?.block_on(async {
-        let face = Face { out, common: args.common, cancel, password: OnceCell::new() };
+        let (common, password) = (args.common, OnceCell::new());
+        let face = Face { out, common, settings, profile, cancel, password };
         match args.command {
-            Command::Plan(args) => plan::run(&face, args).await,
-            Command::Backup(args) => backup::run(&face, args).await,
+            Command::Plan(_) => plan::run(&face).await,
+            Command::Backup(args) => backup::run(&face, &args).await,
             Command::List => list::list(&face).await,
             Command::Show(args) => list::show(&face, &args.backup).await,
             Command::Verify(args) => files::verify(&face, args).await,
@@ -90,6 +97,10 @@ fn carry_out(args: Args, out: Out) -> anyhow::Result<Exit> {
             Command::Remove(args) => files::remove(&face, &args.backup).await,
             Command::Restore(args) => restore::run(&face, args).await,
             Command::Key(args) => key::run(&face, args).await,
+            Command::Prune(args) => prune::run(&face, args).await,
+            Command::Pin(args) => pin::pin(&face, &args.backup).await,
+            Command::Unpin(args) => pin::unpin(&face, &args.backup).await,
+            Command::Check => check::run(&face).await,
             Command::Resume(args) => resume::run(&face, &args).await,
             // It needs none of this, and was answered above.
             Command::Guardian => Ok(Exit::Done),
@@ -110,6 +121,10 @@ fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
 struct Face {
     out: Out,
     common: args::Common,
+    /// All jobs.
+    settings: Settings,
+    /// The one that is meant.
+    profile: Profile,
     cancel: CancellationToken,
     /// What [`Face::password`] has read.
     password: OnceCell<Option<Secret>>,
@@ -117,7 +132,7 @@ struct Face {
 
 impl Face {
     fn pick(&self) -> Pick {
-        Pick { project: self.common.project.clone(), container: self.common.home.clone() }
+        self.profile.pick.clone()
     }
 
     fn monitor(&self) -> Arc<dyn Monitor> {
@@ -128,15 +143,15 @@ impl Face {
         Ok(Hands {
             engine: Engine::connect().await?,
             state: self.common.state_folder()?,
-            store: self.common.store.clone(),
-            staging: self.common.staging.clone(),
+            store: self.profile.store.clone(),
+            staging: self.profile.staging.clone(),
             monitor: self.monitor(),
         })
     }
 
     /// The store that is set, or the home's own, for which the engine is asked.
     async fn store(&self) -> anyhow::Result<Store> {
-        let folder = match &self.common.store {
+        let folder = match &self.profile.store {
             Some(folder) => folder.clone(),
             None => {
                 let hands = self.hands().await?;

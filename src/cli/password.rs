@@ -1,7 +1,6 @@
-//! Where a password comes from: a file, the environment, or a person at the terminal. Never the
+//! Where a password comes from: what the settings name, or a person at the terminal. Never the
 //! command line, which everybody on the machine can read.
 
-use std::ffi::OsString;
 use std::io::{ErrorKind, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -12,10 +11,10 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use super::Face;
-use super::exit::Mistake;
 use crate::island::island;
 use crate::keyfile;
 use crate::secret::{Secret, VARIABLE};
+use crate::settings::Password;
 use crate::signals::Cancelled;
 
 /// An encrypted backup, and nobody said the password.
@@ -26,19 +25,18 @@ pub(super) struct NoPassword {
 }
 
 impl Face {
-    /// The password that was set, by file or variable. However often it is asked for, it is read
-    /// once, since the file may be a pipe.
+    /// The password that was set, by file, variable or credential. However often it is asked for,
+    /// it is read once, since the file may be a pipe.
     pub(super) async fn password(&self) -> anyhow::Result<Option<Secret>> {
         let password = self.password.get_or_try_init(|| self.read_password()).await?;
         Ok(password.clone())
     }
 
     async fn read_password(&self) -> anyhow::Result<Option<Secret>> {
-        let file = self.common.password_file.clone();
-        match Source::of(file, std::env::var_os(VARIABLE))? {
+        match self.profile.password.clone() {
             None => Ok(None),
-            Some(Source::Variable(secret)) => Ok(Some(secret)),
-            Some(Source::File(path)) => {
+            Some(Password::Known(secret)) => Ok(Some(secret)),
+            Some(Password::File(path)) => {
                 let read = island("reading the password", move || keyfile::read(&path));
                 let (secret, warning) = read.await?;
                 self.out.warnings(warning.as_slice());
@@ -58,34 +56,6 @@ impl Face {
         let prompt = format!("Password of {}: ", backup.display());
         let answer = ask(prompt, &self.cancel).await?;
         answer.ok_or_else(|| NoPassword { path: backup.to_owned() }.into())
-    }
-}
-
-/// Where a password was set.
-#[derive(Debug, PartialEq)]
-enum Source {
-    File(PathBuf),
-    Variable(Secret),
-}
-
-impl Source {
-    fn of(file: Option<PathBuf>, variable: Option<OsString>) -> anyhow::Result<Option<Source>> {
-        match (file, variable) {
-            (None, None) => Ok(None),
-            (Some(file), None) => Ok(Some(Source::File(file))),
-            (None, Some(variable)) => {
-                // What is in it must not get into the error.
-                let text = variable.into_string().ok();
-                let text = text.with_context(|| format!("{VARIABLE} is not UTF-8"))?;
-                anyhow::ensure!(!text.is_empty(), "{VARIABLE} is empty: set it or unset it");
-                Ok(Some(Source::Variable(Secret::new(text))))
-            }
-            (Some(file), Some(_)) => Err(Mistake(format!(
-                "two passwords, in {VARIABLE} and in {}: give one of them",
-                file.display()
-            ))
-            .into()),
-        }
     }
 }
 
@@ -125,40 +95,11 @@ async fn ask(prompt: String, cancel: &CancellationToken) -> anyhow::Result<Optio
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::ffi::OsStringExt;
-
     use super::super::Exit;
     use super::*;
 
-    #[track_caller]
-    fn check(file: Option<&str>, variable: Option<&[u8]>, wanted: Result<Option<Source>, &str>) {
-        let variable = variable.map(|it| OsString::from_vec(it.to_vec()));
-        match (Source::of(file.map(PathBuf::from), variable), wanted) {
-            (Ok(source), Ok(wanted)) => assert_eq!(source, wanted),
-            (Err(err), Err(wanted)) => {
-                let said = format!("{err:?}");
-                assert!(said.contains(wanted) && !said.contains("hunter2"), "{said}");
-            }
-            (source, wanted) => panic!("{source:?} instead of {wanted:?}"),
-        }
-    }
-
     #[test]
-    fn a_password_is_set_in_one_place() {
-        check(None, None, Ok(None));
-        check(Some("/key"), None, Ok(Some(Source::File("/key".into()))));
-        let secret = Secret::new("hunter2\n".to_owned());
-        check(None, Some(b"hunter2\n"), Ok(Some(Source::Variable(secret))));
-        check(None, Some(b""), Err("HEARTHKEEP_PASSWORD is empty"));
-        check(None, Some(b"hunter2\xff"), Err("HEARTHKEEP_PASSWORD is not UTF-8"));
-        check(Some("/key"), Some(b"hunter2"), Err("/key"));
-        check(Some("/key"), Some(b""), Err("two passwords"));
-    }
-
-    #[test]
-    fn each_refusal_has_its_code() {
-        let twice = Source::of(Some("/key".into()), Some("hunter2".into()));
-        assert_eq!(Exit::of(&twice.expect_err("there are two")), Exit::Usage);
+    fn a_missing_password_has_its_code() {
         let err = anyhow::Error::from(NoPassword { path: "/b.tar".into() }).context("verifying");
         assert_eq!(Exit::of(&err), Exit::WrongPassword);
         assert!(format!("{err:#}").contains("/b.tar is encrypted: give its password with"));

@@ -1,38 +1,16 @@
 //! `hearthkeep plan` and `backup --dry-run`.
 
-use std::time::Duration;
-
 use serde::Serialize;
 
-use super::args::{self, Selection};
 use super::render::{size, table};
 use super::{Exit, Face};
 use crate::backup::{self, Prepared};
 use crate::model::{PartKind, State};
-use crate::plan::{BackupPlan, BackupRequest, HoldLimit, How, OnMaxHold};
+use crate::plan::{BackupPlan, How};
 
-impl From<Selection> for BackupRequest {
-    fn from(selection: Selection) -> BackupRequest {
-        BackupRequest {
-            name: selection.name,
-            only: selection.only,
-            exclude: selection.exclude,
-            no_database: selection.no_database,
-            uncompressed: selection.uncompressed,
-            limit: HoldLimit {
-                longest: Duration::from_secs_f64(selection.max_hold),
-                then: match selection.on_max_hold {
-                    args::OnMaxHold::Fail => OnMaxHold::Fail,
-                    args::OnMaxHold::Continue => OnMaxHold::Continue,
-                },
-            },
-        }
-    }
-}
-
-pub(super) async fn run(face: &Face, args: Selection) -> anyhow::Result<Exit> {
+pub(super) async fn run(face: &Face) -> anyhow::Result<Exit> {
     let hands = face.hands().await?;
-    let prepared = backup::prepare(&hands, &face.pick(), &args.into()).await?;
+    let prepared = backup::prepare(&hands, &face.pick(), &face.profile.request()).await?;
     let view = view(&prepared);
     face.out.print(&view, || text(&view));
     face.out.warnings(&view.warnings);

@@ -2,7 +2,6 @@
 
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
-use std::time::Duration;
 
 use super::args::Restore;
 use super::exit::Mistake;
@@ -38,8 +37,8 @@ pub(super) async fn run(face: &Face, args: Restore) -> anyhow::Result<Exit> {
             translate: args.translate,
         },
         trial: Trial {
-            patience: Duration::from_secs(args.patience),
-            settle: Duration::from_secs(args.settle),
+            patience: face.profile.patience,
+            settle: face.profile.settle,
             leaves_wreck: args.no_rollback,
         },
     };

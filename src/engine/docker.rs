@@ -20,7 +20,7 @@ use jiff::Timestamp;
 use tokio::net::UnixStream;
 use tokio::time::timeout;
 
-use super::{About, Backend, Command, Error, Executed, Session, facts, recipe};
+use super::{About, Backend, Command, Error, Executed, Forbidden, Session, facts, recipe};
 use crate::model::{Confidential, Container, Recipe, State};
 
 /// For an engine to say its version. It is quick even on a small machine that just boots.
@@ -184,6 +184,10 @@ impl Backend for Docker {
             root: info.docker_root_dir.unwrap_or_default().into(),
             is_podman,
         })
+    }
+
+    async fn rights(&self) -> Result<Vec<Forbidden>, Error> {
+        self.ask_for_rights().await
     }
 
     async fn look(&self) -> Result<Vec<Container>, Error> {

@@ -10,6 +10,7 @@ mod exec;
 mod facts;
 mod make;
 mod recipe;
+mod rights;
 mod script;
 mod simulated_make;
 mod simulator;
@@ -24,6 +25,7 @@ pub use self::error::Error;
 pub use self::exec::{Command, Executed, Session};
 use self::make::Make;
 pub use self::make::Marked;
+pub use self::rights::Forbidden;
 pub use self::script::Script;
 pub use self::simulator::{Fault, Simulator};
 use crate::model::{Confidential, Container, Recipe, Replica};
@@ -76,6 +78,12 @@ impl Engine {
     /// What the engine says of itself.
     pub async fn about(&self) -> Result<About, Error> {
         self.backend.about().await
+    }
+
+    /// What the engine does not let this program do of all that backups and restores need. Nothing
+    /// is done to find out.
+    pub async fn rights(&self) -> Result<Vec<Forbidden>, Error> {
+        self.backend.rights().await
     }
 
     /// All containers, stopped ones too, sorted by name. One that vanishes while it is looked at
@@ -197,6 +205,7 @@ impl Engine {
 #[async_trait]
 trait Backend: Make + Send + Sync + std::fmt::Debug {
     async fn about(&self) -> Result<About, Error>;
+    async fn rights(&self) -> Result<Vec<Forbidden>, Error>;
     async fn look(&self) -> Result<Vec<Container>, Error>;
     async fn inspect(&self, container: &str) -> Result<Container, Error>;
     async fn recipe(&self, container: &str) -> Result<(Recipe, Confidential), Error>;

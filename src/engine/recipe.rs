@@ -21,7 +21,7 @@ const SHORT_ID: usize = 12;
 
 /// Labels that say what a container is to hearthkeep. Its commands are not among them: what they
 /// say may be secret.
-const OWN_LABELS: [&str; 8] = [
+const OWN_LABELS: [&str; 9] = [
     "hearthkeep.enable",
     "hearthkeep.role",
     "hearthkeep.slug",
@@ -29,7 +29,8 @@ const OWN_LABELS: [&str; 8] = [
     "hearthkeep.stop-timeout",
     "hearthkeep.priority",
     "hearthkeep.exclude",
-    "hearthkeep.no-restart",
+    "hearthkeep.port",
+    "hearthkeep.boot",
 ];
 
 /// What it takes to make a container again. Mounts, networks and `container:` are still as the

@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::script::Actor;
-use super::{About, Backend, Command, Error, Executed, Script, Session};
+use super::{About, Backend, Command, Error, Executed, Forbidden, Script, Session};
 use crate::model::{Confidential, Container, Health, Recipe, State};
 
 /// An engine in memory. Clones are handles to the same engine, so that a test keeps one to prepare
@@ -311,6 +311,11 @@ impl Backend for Simulator {
             root: "/var/lib/docker".into(),
             is_podman: false,
         })
+    }
+
+    async fn rights(&self) -> Result<Vec<Forbidden>, Error> {
+        self.world().note("rights".to_owned())?;
+        Ok(Vec::new())
     }
 
     async fn look(&self) -> Result<Vec<Container>, Error> {

@@ -15,11 +15,25 @@ pub struct Manifest {
     pub version: u32,
     /// The program that wrote the file.
     pub writer: String,
+    /// The job that made it by itself, whose retention it falls under. A backup whose content a
+    /// person chose has none, and stays until a person removes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job: Option<Job>,
     /// Every part of the file, in its order.
     pub parts: Vec<PartRecord>,
     /// What it takes to make the containers of the home again.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub containers: Vec<Recipe>,
+}
+
+/// A job of a home.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Job {
+    /// The profile; empty for the job without a name.
+    pub profile: String,
+    /// The home: its Compose project and the service of Home Assistant in it, or the name of Home
+    /// Assistant's container.
+    pub home: String,
 }
 
 /// A part of the file.

@@ -14,7 +14,7 @@ mod who;
 pub use container::{Container, Health, Mount, MountKind, State};
 pub use contents::{Asks, Contents, Found, InPart};
 pub use item::{FOLDERS, Item};
-pub use manifest::{Manifest, PartRecord, TreeRecord};
+pub use manifest::{Job, Manifest, PartRecord, TreeRecord};
 pub use part::{Part, PartKind, Tree, member_name};
 pub use recipe::{Confidential, Recipe, RecipeMount};
 pub use replica::{Join, Replica, ReplicaMount, Source};

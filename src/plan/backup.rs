@@ -3,9 +3,12 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use serde::Deserialize;
+
 use super::parts::{Planned, all_parts};
 use super::{Facts, Hold, Home, Hooks, Refused, Served, databases, hold, hooks, warnings};
-use crate::model::{Container, Item, Part, PartKind, Who};
+use crate::model::{Container, Item, Job, Part, PartKind, Who};
+use crate::retention::Keep;
 
 /// What a person asked for.
 #[derive(Debug, Clone, Default)]
@@ -22,6 +25,11 @@ pub struct BackupRequest {
     pub uncompressed: bool,
     /// How long the containers may be held.
     pub limit: HoldLimit,
+    /// The job that it belongs to, empty for the one without a name; nothing where a person chose
+    /// what is in it.
+    pub profile: Option<String>,
+    /// Which backups of that job are kept once this one is made; without it all of them.
+    pub keep: Option<Keep>,
 }
 
 /// How long containers may stand still, once all of them do.
@@ -40,7 +48,8 @@ impl Default for HoldLimit {
 }
 
 /// What happens when containers were held for as long as they may be. They go on in any case.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum OnMaxHold {
     /// The backup fails.
     Fail,
@@ -72,6 +81,8 @@ pub struct BackupPlan {
     pub warnings: Vec<String>,
     /// Whether the parts are compressed.
     pub compressed: bool,
+    /// The job that it belongs to, where it does.
+    pub job: Option<Job>,
 }
 
 impl BackupPlan {
@@ -118,6 +129,7 @@ pub fn backup(facts: &Facts, home: Home, request: &BackupRequest) -> Result<Back
     warnings.extend(not_run);
     warnings.extend(warnings::podman(facts));
     warnings.extend(warnings::silent(facts, &home));
+    warnings.extend(warnings::labels(facts, &home));
     left_out.extend(home.of_swarm.iter().map(of_swarm));
     if request.only.is_empty() {
         warnings.extend(home.of_swarm.iter().map(warnings::of_swarm));
@@ -125,6 +137,7 @@ pub fn backup(facts: &Facts, home: Home, request: &BackupRequest) -> Result<Back
     let lacking = data_left_out.into_iter().filter(|(item, _)| is_asked(item));
     warnings.extend(lacking.map(|(_, warning)| warning));
     let compressed = !request.uncompressed;
+    let job = request.profile.clone().map(|profile| Job { profile, home: home.title() });
     Ok(BackupPlan {
         home,
         name,
@@ -136,6 +149,7 @@ pub fn backup(facts: &Facts, home: Home, request: &BackupRequest) -> Result<Back
         left_out,
         warnings,
         compressed,
+        job,
     })
 }
 

@@ -32,10 +32,12 @@ pub struct Home {
 
 /// Finds the one home that is meant.
 pub fn find(facts: &Facts, pick: &Pick) -> Result<Home, Refused> {
-    let all = candidates(facts)?;
+    let all = candidates(facts);
     let meant: Vec<&Container> = all.iter().copied().filter(|it| picked(it, pick)).collect();
     let homeassistant = match (meant.as_slice(), running(&meant).as_slice()) {
         ([], _) if all.is_empty() || pick.is_empty() => {
+            // A label that means nothing may have been meant to name it.
+            facts.containers.iter().try_for_each(labels::check)?;
             return Err(Refused::NoHome { n_containers: facts.containers.len() });
         }
         ([], _) => return Err(Refused::UnknownHome { asked: pick.asked(), found: names(&all) }),
@@ -48,8 +50,11 @@ pub fn find(facts: &Facts, pick: &Pick) -> Result<Home, Refused> {
             homeassistant.name
         )));
     }
-    let companions = companions_of(&homeassistant, &all, facts)?;
+    let companions = companions_of(&homeassistant, &all, facts);
     let (of_swarm, companions) = companions.into_iter().partition(is_of_swarm);
+    for container in std::iter::once(&homeassistant).chain(&companions) {
+        labels::belonging(container)?;
+    }
     let mut ours = std::iter::once(&homeassistant).chain(&companions);
     if let Some(silent) = ours.find(|it| it.is_silent) {
         return Err(Refused::Silent { container: silent.name.clone() });
@@ -88,11 +93,11 @@ fn picked(container: &Container, pick: &Pick) -> bool {
 
 /// Containers that look like Home Assistant. A label or the image decides; only where neither
 /// names one does a mount with `.HA_VERSION` count, since an editor may mount the same folder.
-fn candidates(facts: &Facts) -> Result<Vec<&Container>, Refused> {
+fn candidates(facts: &Facts) -> Vec<&Container> {
     let mut by_name = Vec::new();
     let mut by_file = Vec::new();
     for container in &facts.containers {
-        let (enable, role) = labels::belonging(container)?;
+        let (enable, role) = belonging(container);
         if enable == Some(false) || role == Some(Role::Companion) {
             continue;
         }
@@ -105,7 +110,26 @@ fn candidates(facts: &Facts) -> Result<Vec<&Container>, Refused> {
     // An editor or a Zigbee bridge beside a known Home Assistant is no second home.
     by_file.retain(|it| !by_name.iter().any(|known| share_a_source(known, it)));
     by_name.extend(by_file);
-    Ok(by_name)
+    by_name
+}
+
+/// What a container says of itself. A label that cannot be read says nothing: on a stranger it is no
+/// reason to refuse every home, and where the container belongs to one all the same, it is refused
+/// as soon as that is known. So is one with a role that is not to have any.
+fn belonging(container: &Container) -> (Option<bool>, Option<Role>) {
+    match labels::belonging(container).unwrap_or_default() {
+        (Some(false), Some(role)) => (None, Some(role)),
+        said => said,
+    }
+}
+
+/// Whether a container belongs to another home than this one, by its Compose project.
+pub(super) fn is_of_another(container: &Container, home: &Home, facts: &Facts) -> bool {
+    let project = container.project();
+    let is_other = |it: &&Container| it.id != home.homeassistant.id && it.project() == project;
+    project.is_some()
+        && project != home.homeassistant.project()
+        && candidates(facts).iter().any(is_other)
 }
 
 fn share_a_source(one: &Container, other: &Container) -> bool {
@@ -126,14 +150,10 @@ fn names(containers: &[&Container]) -> String {
 
 /// The other containers of Home Assistant's project, those of the known table and those that say
 /// so by label, but none that belongs to another home.
-fn companions_of(
-    homeassistant: &Container,
-    homes: &[&Container],
-    facts: &Facts,
-) -> Result<Vec<Container>, Refused> {
+fn companions_of(homeassistant: &Container, homes: &[&Container], facts: &Facts) -> Vec<Container> {
     let mut companions = Vec::new();
     for container in &facts.containers {
-        let (enable, role) = labels::belonging(container)?;
+        let (enable, role) = belonging(container);
         let is_home = homes.iter().any(|it| it.id == container.id);
         if is_home || is_us(container, facts) || enable == Some(false) {
             continue;
@@ -150,7 +170,7 @@ fn companions_of(
         }
     }
     companions.sort_by(|a, b| a.name.cmp(&b.name));
-    Ok(companions)
+    companions
 }
 
 /// Whether a container is this program, in this run or another.
@@ -174,6 +194,15 @@ fn version(homeassistant: &Container, facts: &Facts) -> Option<String> {
 }
 
 impl Home {
+    /// What this home is called in its backups, also after its containers were made anew: the
+    /// Compose project and the service of Home Assistant, or its container's name.
+    pub fn title(&self) -> String {
+        match self.homeassistant.compose() {
+            Some(compose) => format!("{}/{}", compose.project, compose.service),
+            None => self.homeassistant.name.clone(),
+        }
+    }
+
     /// All containers of the home, Home Assistant first.
     pub fn containers(&self) -> impl Iterator<Item = &Container> {
         std::iter::once(&self.homeassistant).chain(&self.companions)

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::{Hook, How, OnError, Refused};
 use crate::model::Container;
+use crate::nearest::nearest;
 
 /// How long a hook may take that does not say: long enough for a dump of a large database.
 const HOOK_TIMEOUT: Duration = Duration::from_mins(5);
@@ -27,12 +28,88 @@ pub(super) struct Labels {
     pub(super) after: Option<Hook>,
 }
 
-/// Whether a container belongs to a home at all: `enable` and `role`. The other labels of a
-/// container that does not are nobody's business.
+/// Begins the names of all of them.
+const PREFIX: &str = "hearthkeep.";
+
+/// Every label that there is.
+const KEYS: [&str; 18] = [
+    ENABLE,
+    ROLE,
+    SLUG,
+    "hearthkeep.port",
+    "hearthkeep.hold",
+    "hearthkeep.stop-timeout",
+    PRIORITY,
+    "hearthkeep.boot",
+    COPY,
+    "hearthkeep.exclude",
+    BEFORE.command,
+    BEFORE.user,
+    BEFORE.timeout,
+    BEFORE.on_error,
+    AFTER.command,
+    AFTER.user,
+    AFTER.timeout,
+    AFTER.on_error,
+];
+
+const ENABLE: &str = "hearthkeep.enable";
+const ROLE: &str = "hearthkeep.role";
+const SLUG: &str = "hearthkeep.slug";
+
+/// What the copies of a boot test carry, which are of no home.
+const COPY: &str = "hearthkeep.boot-test";
+
+/// Refuses labels that nobody knows, and those that contradict each other.
+pub(super) fn check(container: &Container) -> Result<(), Refused> {
+    let (enable, role) = belonging(container)?;
+    let ours = || KEYS.iter().map(|it| &it[PREFIX.len()..]);
+    for key in container.labels.keys() {
+        let Some(word) = key.strip_prefix(PREFIX).filter(|_| !KEYS.contains(&key.as_str())) else {
+            continue;
+        };
+        let advice = match nearest(word, ours()) {
+            Some(meant) => format!("there is no such label, probably {PREFIX}{meant}"),
+            None => "there is no such label".to_owned(),
+        };
+        return Err(bad(container, key, advice));
+    }
+    if role.is_some() && enable == Some(false) {
+        return Err(bad(container, ROLE, format!("contradicts {ENABLE}=false: take one away")));
+    }
+    if role == Some(Role::HomeAssistant) && container.label(SLUG).is_some() {
+        let advice = format!("contradicts {ROLE}=homeassistant, whose part has a name of its own");
+        return Err(bad(container, SLUG, advice));
+    }
+    Ok(())
+}
+
+/// Refuses a slug that two containers have.
+pub(super) fn check_slugs(containers: &[Container]) -> Result<(), Refused> {
+    for (n, container) in containers.iter().enumerate() {
+        let Some(slug) = container.label(SLUG) else { continue };
+        let before = containers[..n].iter().find(|it| it.label(SLUG) == Some(slug));
+        if let Some(other) = before {
+            return Err(bad(container, SLUG, format!("is the slug of {} as well", other.name)));
+        }
+    }
+    Ok(())
+}
+
+fn bad(container: &Container, key: &str, wanted: String) -> Refused {
+    Refused::BadLabel {
+        container: container.name.clone(),
+        label: key.to_owned(),
+        value: container.label(key).unwrap_or_default().to_owned(),
+        wanted,
+    }
+}
+
+/// Whether a container says that it belongs to a home, and as what: `enable` and `role`.
 pub(super) fn belonging(container: &Container) -> Result<(Option<bool>, Option<Role>), Refused> {
     let label = |key: &'static str| Label { container, key };
-    let enable = label("hearthkeep.enable").parse("true or false", |it| it.parse().ok())?;
-    let role = label("hearthkeep.role").parse("homeassistant or companion", |it| match it {
+    let enable = label(ENABLE).parse("true or false", |it| it.parse().ok())?;
+    let role = label(ROLE).parse("homeassistant or companion", |it| match it {
         "homeassistant" => Some(Role::HomeAssistant),
         "companion" => Some(Role::Companion),
         _ => None,
@@ -56,10 +133,11 @@ pub(super) fn port(container: &Container) -> Result<Option<u16>, Refused> {
 }
 
 pub(super) fn read(container: &Container) -> Result<Labels, Refused> {
+    check(container)?;
     let label = |key: &'static str| Label { container, key };
     label(PRIORITY).parse("a whole number", |it| it.parse::<i32>().ok())?;
     Ok(Labels {
-        slug: label("hearthkeep.slug").parse("letters, digits, - and _", |it| {
+        slug: label(SLUG).parse("letters, digits, - and _", |it| {
             let sound = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
             (!it.is_empty() && it.chars().all(sound)).then(|| it.to_owned())
         })?,
@@ -142,15 +220,11 @@ impl Label<'_> {
         wanted: &str,
         read: impl Fn(&str) -> Option<T>,
     ) -> Result<Option<T>, Refused> {
+        debug_assert!(KEYS.contains(&self.key), "{} would be refused as unknown", self.key);
         let Some(value) = self.container.label(self.key) else { return Ok(None) };
         match read(value.trim()) {
             Some(meant) => Ok(Some(meant)),
-            None => Err(Refused::BadLabel {
-                container: self.container.name.clone(),
-                label: self.key.to_owned(),
-                value: value.to_owned(),
-                wanted: format!("must be {wanted}"),
-            }),
+            None => Err(bad(self.container, self.key, format!("must be {wanted}"))),
         }
     }
 }

@@ -29,6 +29,7 @@ pub use map::{Map, MapOwner, MapPath, MapPlace, Mapped};
 pub use order::start_order;
 pub use refused::Refused;
 pub use restore::{Database, PENDING_RESTORE, RestorePlan, RestoreRequest, Route, asks, restore};
+pub use warnings::strangers_with_data;
 
 use crate::model::Container;
 

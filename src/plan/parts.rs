@@ -52,6 +52,7 @@ pub(super) fn all_parts(
         left_out: Vec::new(),
         data_left_out: Vec::new(),
     };
+    labels::check_slugs(&home.companions)?;
     let mut parts = builder.home_assistant(home)?;
     let claimed: Vec<&str> = home
         .companions

@@ -1,6 +1,6 @@
 //! What a person should know of a backup although it is made.
 
-use super::{Facts, Hold, Home, How, hold, home, mounts};
+use super::{Facts, Hold, Home, How, hold, home, labels, mounts};
 use crate::model::{Container, Mount, Part, State};
 
 /// That a container of the home is left out.
@@ -27,6 +27,33 @@ pub(super) fn silent(facts: &Facts, home: &Home) -> impl Iterator<Item = String>
             "{} was passed over: the engine does not answer about it (`docker inspect`)",
             it.name
         )
+    })
+}
+
+/// The containers outside the home that have data of their own, and of which nobody has said that
+/// they stay outside. Those of other homes and of Swarm are somebody else's.
+pub fn strangers_with_data<'a>(facts: &'a Facts, home: &Home) -> Vec<&'a Container> {
+    let has_data = |it: &Container| {
+        it.mounts.iter().any(|it| it.writable && mounts::unwanted(it, facts).is_none())
+    };
+    let is_unsaid = |it: &Container| it.label("hearthkeep.enable").is_none();
+    let all = facts.containers.iter();
+    all.filter(|it| is_stranger(it, facts, home) && is_unsaid(it) && has_data(it)).collect()
+}
+
+/// Whether a container belongs neither to the home nor to another one, and is not this program.
+fn is_stranger(container: &Container, facts: &Facts, home: &Home) -> bool {
+    !home::is_us(container, facts)
+        && !home.containers().chain(&home.of_swarm).any(|ours| ours.id == container.id)
+        && !home::is_of_another(container, home, facts)
+}
+
+/// A sentence on each container outside the home whose labels mean nothing: it may be outside for
+/// that reason alone. Those of another home are that home's business.
+pub(super) fn labels(facts: &Facts, home: &Home) -> impl Iterator<Item = String> {
+    let strangers = facts.containers.iter().filter(|it| is_stranger(it, facts, home));
+    strangers.filter_map(|it| {
+        Some(format!("{}; it does not belong to the home", labels::check(it).err()?))
     })
 }
 

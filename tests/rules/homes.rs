@@ -181,22 +181,95 @@ fn those_that_depend_on_others_are_held_first() {
     assert_eq!(held, ["ha", "mqtt", "db"]);
 }
 
+/// What the plan of a backup says, or why there is none.
+fn warnings(containers: Vec<Container>) -> Result<Vec<String>, Refused> {
+    let facts = facts(containers);
+    let home = plan::find(&facts, &Pick::default())?;
+    plan::backup(&facts, home, &BackupRequest::default()).map(|it| it.warnings)
+}
+
 #[test]
 fn labels_that_mean_nothing_are_refused() {
-    for (label, value) in
-        [("hold", "freeze"), ("stop-timeout", "soon"), ("slug", "a.b"), ("role", "x")]
-    {
+    for (label, value, said) in [
+        ("hold", "freeze", "must be pause"),
+        ("stop-timeout", "soon", "a number of seconds"),
+        ("slug", "a.b", "letters"),
+        ("role", "x", "homeassistant or companion"),
+        ("port", "0", "a port"),
+        ("boot", "no", "true or false"),
+        ("enabel", "true", "no such label, probably hearthkeep.enable"),
+        ("stop_timeout", "3", "no such label, probably hearthkeep.stop-timeout"),
+        ("before.on-eror", "fail", "no such label, probably hearthkeep.before.on-error"),
+        ("colour", "red", "there is no such label"),
+    ] {
         let key = format!("hearthkeep.{label}");
-        let facts = facts(vec![with_label(home_assistant("ha"), &key, value)]);
-        let refused = plan::find(&facts, &Pick::default())
-            .and_then(|home| plan::backup(&facts, home, &BackupRequest::default()).map(drop));
-        match refused {
-            Err(Refused::BadLabel { container, label, value: it, .. }) => {
-                assert_eq!((container.as_str(), label, it.as_str()), ("ha", key, value));
+        let refused = warnings(vec![with_label(home_assistant("ha"), &key, value)]);
+        match &refused {
+            Err(err @ Refused::BadLabel { container, label, value: it, .. }) => {
+                assert_eq!((container, label, it.as_str()), (&"ha".to_owned(), &key, value));
+                assert!(err.to_string().contains(said), "{err}");
             }
             other => panic!("{key}={value}: {other:?}"),
         }
     }
+}
+
+#[test]
+fn labels_that_contradict_each_other_are_refused() {
+    let companion = |name: &str, labels: &[(&str, &str)]| {
+        let it = with_volume(in_project(container(name, "x"), "home", name), "/data");
+        labels
+            .iter()
+            .fold(it, |it, (key, value)| with_label(it, &format!("hearthkeep.{key}"), value))
+    };
+    let check = |others: Vec<Container>, said: &[&str]| {
+        let ours = in_project(home_assistant("ha"), "home", "ha");
+        let err = warnings([vec![ours], others].concat()).expect_err(said[0]).to_string();
+        said.iter().for_each(|it| assert!(err.contains(it), "{it}: {err}"));
+    };
+    let both = [("enable", "false"), ("role", "companion")];
+    check(vec![companion("db", &both)], &["container db", "contradicts hearthkeep.enable=false"]);
+    let slug = [("slug", "mine")];
+    let two = vec![companion("a", &slug), companion("b", &slug)];
+    check(two, &["container b", "is the slug of a as well"]);
+    let named = with_label(home_assistant("ha"), "hearthkeep.role", "homeassistant");
+    let err = warnings(vec![with_label(named, "hearthkeep.slug", "mine")]).expect_err("a slug");
+    assert!(err.to_string().contains("contradicts hearthkeep.role=homeassistant"), "{err}");
+}
+
+#[test]
+fn a_bad_label_of_a_stranger_is_a_warning_and_of_another_home_nothing() {
+    let ours = || in_project(home_assistant("ha"), "home", "ha");
+    let bad = |it: Container| with_label(it, "hearthkeep.enabel", "true");
+    let found = warnings(vec![ours(), bad(container("blog", "wordpress"))]).expect("a plan");
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(
+        found[0].contains("blog") && found[0].contains("probably hearthkeep.enable"),
+        "{found:?}"
+    );
+    assert!(found[0].ends_with("it does not belong to the home"), "{found:?}");
+    // A copy in a boot test is known.
+    let copy = with_label(container("copy", "wordpress"), hearthkeep::engine::MARK, "7");
+    assert_eq!(warnings(vec![ours(), copy]).expect("a plan"), Vec::<String>::new());
+    // A value that cannot be read says nothing, and that is said.
+    let maybe = with_label(container("blog", "wordpress"), "hearthkeep.enable", "yes");
+    let found = warnings(vec![ours(), maybe]).expect("a plan");
+    assert!(found[0].contains("must be true or false"), "{found:?}");
+    // Without a home it is the first thing to look at.
+    let only = with_label(container("mine", "my/own"), "hearthkeep.role", "homeasistant");
+    let err = warnings(vec![only]).expect_err("no home").to_string();
+    assert!(err.contains("hearthkeep.role") && err.contains("must be homeassistant"), "{err}");
+
+    let facts = facts(vec![
+        ours(),
+        in_project(home_assistant("other"), "two", "ha"),
+        bad(in_project(container("db", "x"), "two", "db")),
+    ]);
+    let home = plan::find(&facts, &project("home")).expect("there is a home");
+    let plan = plan::backup(&facts, home, &BackupRequest::default()).expect("a plan");
+    assert_eq!(plan.warnings, Vec::<String>::new());
+    let home = plan::find(&facts, &project("two")).expect("there is a home");
+    assert!(plan::backup(&facts, home, &BackupRequest::default()).is_err());
 }
 
 #[test]

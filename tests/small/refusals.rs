@@ -134,12 +134,8 @@ fn none_and_several_homes_are_told_from_each_other() {
     assert_eq!(found.map(|it| it.homeassistant.name), Ok("b".to_owned()));
 
     // A wrong label of a stranger is no reason to refuse a home.
-    two.containers[2].labels.insert("hearthkeep.hold".to_owned(), "freeze".to_owned());
-    assert!(plan::find(&two, &Pick::default()).is_ok());
     two.containers[2].labels.insert("hearthkeep.role".to_owned(), "star".to_owned());
-    let found = plan::find(&two, &Pick::default());
-    let Err(Refused::BadLabel { container, label, .. }) = found else { panic!("{found:?}") };
-    assert_eq!((container.as_str(), label.as_str()), ("web", "hearthkeep.role"));
+    assert!(plan::find(&two, &Pick::default()).is_ok());
 }
 
 #[test]

@@ -96,6 +96,8 @@ impl Bench {
             }
         }
         command.env("HEARTHKEEP_STATE", self.path().join("state")).args(arguments);
+        // Nor those of the machine.
+        command.env("HEARTHKEEP_CONFIG", "/dev/null");
         command
     }
 
