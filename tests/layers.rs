@@ -105,6 +105,8 @@ const CRATES: &[(&str, &[&str])] = &[
     ("async_trait", &["engine"]),
     ("bollard", &["engine"]),
     ("clap", &["cli"]),
+    ("clap_complete", &["cli"]),
+    ("clap_mangen", &["cli"]),
     ("indicatif", &["cli"]),
     ("tar", &["archive"]),
     ("flate2", &["archive"]),

@@ -116,6 +116,16 @@ pub(super) enum Command {
     /// Close what an interrupted run left open: release what it held, take back its restore, remove
     /// its unfinished files
     Resume(Resume),
+    /// Print what makes a shell complete the words of hearthkeep
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Write the manual, a page for each command
+    Man {
+        /// A folder that exists, such as /usr/local/share/man/man1
+        folder: PathBuf,
+    },
     /// Watch over a run that started it
     #[command(name = crate::guardian::COMMAND, hide = true)]
     Guardian,

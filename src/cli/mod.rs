@@ -13,6 +13,7 @@ mod guardian;
 mod key;
 mod list;
 mod look;
+mod manual;
 mod onto;
 mod password;
 mod pin;
@@ -74,8 +75,11 @@ fn run_with(words: impl Iterator<Item = OsString>) -> Exit {
 }
 
 fn carry_out(args: Args, out: Out) -> anyhow::Result<Exit> {
-    if let Command::Guardian = args.command {
-        return guardian::run(&args.common.state_folder()?, out);
+    match &args.command {
+        Command::Guardian => return guardian::run(&args.common.state_folder()?, out),
+        Command::Completions { shell } => return Ok(manual::completions(*shell)),
+        Command::Man { folder } => return manual::man(folder),
+        _ => (),
     }
     let cancel = signals::token()?;
     let (settings, profile) = words::settings(&args)?;
@@ -102,8 +106,8 @@ fn carry_out(args: Args, out: Out) -> anyhow::Result<Exit> {
             Command::Unpin(args) => pin::unpin(&face, &args.backup).await,
             Command::Check => check::run(&face).await,
             Command::Resume(args) => resume::run(&face, &args).await,
-            // It needs none of this, and was answered above.
-            Command::Guardian => Ok(Exit::Done),
+            // They need none of this, and were answered above.
+            Command::Guardian | Command::Completions { .. } | Command::Man { .. } => Ok(Exit::Done),
         }
     })
 }

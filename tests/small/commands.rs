@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use serde_json::Value;
 
 use crate::layout::{full_home, names};
-use crate::support::Run;
 use crate::support::home::Home;
+use crate::support::{Bench, Run};
 use crate::tree::{assert_same, look};
 
 #[test]
@@ -178,5 +178,21 @@ fn the_name_of_a_backup_is_as_said_or_tells_what_it_is() {
         let file = path.file_name().and_then(|it| it.to_str()).expect("a plain name");
         assert!(file.starts_with(&wanted.replace(' ', "_")), "{file}");
         assert!(!names(&path, "homeassistant.tar.gz").is_empty());
+    }
+}
+
+#[test]
+fn a_package_finds_its_manual_and_its_completions() {
+    let bench = Bench::new();
+    let run = |arguments: &[&str]| Run::from(bench.command(arguments).output().expect("it starts"));
+    let folder = bench.folder("man").display().to_string();
+    run(&["man", &folder]).ends(0);
+    let page = fs::read_to_string(bench.path().join("man/hearthkeep-restore.1"));
+    assert!(page.expect("every command has a page").contains("dry\\-run"));
+    assert!(!bench.path().join("man/hearthkeep-guardian.1").exists());
+    assert!(run(&["man", "/nowhere"]).ends(1).error().contains("/nowhere"));
+    for shell in ["bash", "zsh", "fish"] {
+        let words = run(&["completions", shell]).ends(0).stdout;
+        assert!(words.contains("dry-run") && words.contains("restore"), "{shell}");
     }
 }
