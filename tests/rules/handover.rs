@@ -229,6 +229,13 @@ fn a_folder_that_is_used_is_told_where_it_is_not_mounted() {
 }
 
 #[test]
+fn a_name_at_the_beginning_of_a_line_is_on_that_line() {
+    let world = World::default().file("data/secrets.yaml", "x: y\ncore-mariadb: z\n");
+    let all = world.to_do(&container("ha", "x"));
+    assert_eq!(all[0].place, "homeassistant: data/secrets.yaml, line 2");
+}
+
+#[test]
 fn logins_are_those_of_the_options_and_of_the_supervisor() {
     let options = json!({ "logins": [
         { "username": "plain", "password": SECRET },

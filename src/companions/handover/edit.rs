@@ -112,7 +112,9 @@ fn values(text: &str) -> Vec<Pair> {
 fn words(text: &str, host: &str) -> Vec<Range<usize>> {
     let is_part = |it: char| it.is_alphanumeric() || it == '-' || it == '_';
     let mut all = Vec::new();
-    for (start, _) in text.match_indices(host) {
+    // A backup may call an add-on anything, nothing at all included.
+    let found = text.match_indices(host).filter(|_| !host.is_empty());
+    for (start, _) in found {
         let (before, after) = (&text[..start], &text[start + host.len()..]);
         let (after, length) = match after.strip_prefix(DOMAIN) {
             Some(after) => (after, host.len() + DOMAIN.len()),
@@ -180,6 +182,7 @@ mod tests {
         {
             assert_eq!(without_addons(text), text);
             assert_eq!(rename_hosts(text, true, "zzz", "y"), text);
+            assert_eq!(rename_hosts(text, false, "", "y"), text);
         }
     }
 }

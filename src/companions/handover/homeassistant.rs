@@ -40,7 +40,7 @@ fn hosts(scene: &Scene<'_>, item: &Item, path: &str, reader: &Container) -> Vec<
         let first = found.first()?;
         let line = match edit::is_json(path) {
             true => String::new(),
-            false => format!(", line {}", text[..first.start].lines().count().max(1)),
+            false => format!(", line {}", 1 + text[..first.start].matches('\n').count()),
         };
         let twin = scene.twins.get(&addon);
         let here = twin.and_then(|it| reach::host(reader, it));
