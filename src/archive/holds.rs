@@ -1,20 +1,20 @@
 //! What the parts of another writer hold, as far as a restore has to know beforehand.
 
 use std::collections::BTreeSet;
-use std::io::{self, Write};
 
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use super::files::{NoSuchFile, cat, each, normal};
+use super::files::{each, normal};
 use super::index::Kind;
 use super::open::Archive;
+use super::texts::texts;
 use crate::companions::OF_THE_ADDON;
 use crate::model::{InPart, Item};
 use crate::monitor::Monitor;
 
-/// An `addon.json` larger than this is none.
-const MAX_ADDON_BYTES: usize = 4 * 1024 * 1024;
+/// What tells of an add-on, in its part.
+const ADDON: &str = "addon.json";
 
 /// Those of the places at or below which there are files; what an add-on's part has for the add-on
 /// itself is none. A part without an index is read to its end, once for all its places.
@@ -59,28 +59,9 @@ pub fn option(
     cancel: &CancellationToken,
     monitor: &dyn Monitor,
 ) -> anyhow::Result<Option<String>> {
-    let mut json = Limited(Vec::new());
-    match cat(archive, &format!("{item}/addon.json"), &mut json, cancel, monitor) {
-        Err(err) if err.is::<NoSuchFile>() => return Ok(None),
-        read => read?,
-    }
-    let Ok(addon) = serde_json::from_slice::<Value>(&json.0) else { return Ok(None) };
+    let texts = texts(archive, item, &[ADDON], cancel, monitor)?;
+    let Some(Ok(addon)) = texts.get(ADDON).map(|it| serde_json::from_str::<Value>(it)) else {
+        return Ok(None);
+    };
     Ok(addon["user"]["options"][key].as_str().map(str::to_owned))
-}
-
-/// Takes no more than an `addon.json` can have.
-struct Limited(Vec<u8>);
-
-impl Write for Limited {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.0.len() + bytes.len() > MAX_ADDON_BYTES {
-            return Err(io::Error::other("it is far too large"));
-        }
-        self.0.extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }

@@ -15,9 +15,6 @@ use crate::plan::{BootPlan, BootSource, Copied};
 use crate::signals::{self, Cancelled};
 use crate::throwaway::Throwaway;
 
-/// Lines of a log in an error.
-const LOG_LINES: usize = 20;
-
 /// Home Assistant answers a moment before it looks at its database. One that is not configured to
 /// use it never does.
 const PATIENCE_FOR_DATABASE: Duration = Duration::from_secs(20);
@@ -32,7 +29,7 @@ const PAUSE_BETWEEN_LOOKS: Duration = Duration::from_millis(250);
 
 /// A copy did not come up.
 #[derive(Debug, thiserror::Error)]
-#[error("{}{}", self.in_short(), log_suffix(.log))]
+#[error("{}{}", self.in_short(), gate::and_its_log(.log))]
 pub struct NotBooted {
     /// The container whose copy it was.
     pub container: String,
@@ -47,10 +44,6 @@ impl NotBooted {
     pub fn in_short(&self) -> String {
         format!("the backup does not boot: {}: {}", self.container, self.reason)
     }
-}
-
-fn log_suffix(log: &str) -> String {
-    if log.is_empty() { String::new() } else { format!("; its log ends: {log}") }
 }
 
 /// Copies that were made, and what they have to show.
@@ -158,8 +151,7 @@ impl Trial<'_> {
     }
 
     async fn not_booted(&self, container: &str, reason: &str) -> anyhow::Error {
-        let log = self.hands.engine.log_tail(&self.copy(container), LOG_LINES).await;
-        let log = log.unwrap_or_default().trim().replace('\n', " | ");
+        let log = gate::last_words(&self.hands.engine, &self.copy(container)).await;
         // A copy's own name means nothing to anybody.
         let reason = reason.replace(&super::name(self.mark, ""), "");
         NotBooted { container: container.to_owned(), reason, log }.into()

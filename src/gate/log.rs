@@ -1,4 +1,23 @@
-//! What Home Assistant says of itself while it starts.
+//! What Home Assistant says of itself while it starts, and what a container said last.
+
+use crate::engine::Engine;
+
+/// Lines of a log in a report.
+const LAST_LINES: usize = 20;
+
+/// The last lines that a container printed, in one; empty where there are none.
+pub async fn last_words(engine: &Engine, container: &str) -> String {
+    let log = engine.log_tail(container, LAST_LINES).await.unwrap_or_default();
+    log.trim().replace('\n', " | ")
+}
+
+/// The last words at the end of an error.
+pub fn and_its_log(last_words: &str) -> String {
+    match last_words {
+        "" => String::new(),
+        said => format!("; its log ends: {said}"),
+    }
+}
 
 /// What it says when it does not run as it should, and what that means. It answers on its port all
 /// the same (home-assistant/core, `homeassistant/bootstrap.py`, `homeassistant/helpers/storage.py` and

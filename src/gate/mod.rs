@@ -11,6 +11,7 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 pub use self::answer::answers;
+pub use self::log::{and_its_log, last_words};
 pub use self::port::{CONFIGURATION, STORED, port};
 use crate::engine::{self, Engine};
 use crate::model::{Container, Health, State};

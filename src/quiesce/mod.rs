@@ -61,13 +61,6 @@ struct One {
     stopping_until: Option<Instant>,
 }
 
-/// What a container means that does not exist any more.
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Gone {
-    Fails,
-    IsStill,
-}
-
 /// How long a container stood still.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Stillness {
@@ -124,34 +117,11 @@ pub async fn hold(
     holds: &[Hold],
     cancel: &CancellationToken,
 ) -> anyhow::Result<Held> {
-    hold_those(engine, journal, holds, Gone::Fails, cancel).await
-}
-
-/// The same, for the way back, which nothing cancels: a container to stop that does not exist any
-/// more is still enough, and the release passes it over.
-///
-/// # Errors
-/// As those of [`hold`].
-pub async fn stop_what_is_there(
-    engine: &Engine,
-    journal: &Journal,
-    holds: &[Hold],
-) -> anyhow::Result<Held> {
-    hold_those(engine, journal, holds, Gone::IsStill, &CancellationToken::new()).await
-}
-
-async fn hold_those(
-    engine: &Engine,
-    journal: &Journal,
-    holds: &[Hold],
-    gone: Gone,
-    cancel: &CancellationToken,
-) -> anyhow::Result<Held> {
     let holds: Vec<Hold> = holds.iter().filter(|it| is_touched(it)).cloned().collect();
     // All of it now, so that no disk is waited for while anybody is held.
     note(journal, holds.iter().map(Event::hold).collect()).await?;
     let mut held = Held::default();
-    let taken = take(engine, journal, &holds, gone, &mut held, cancel).await;
+    let taken = take(engine, journal, &holds, &mut held, cancel).await;
     // Nobody holds those, so nobody will release them.
     let is_held = |hold: &Hold| held.held.iter().any(|it| it.hold.id == hold.id);
     let passed: Vec<Event> =
@@ -184,7 +154,8 @@ fn released(name: &str) -> Event {
     Event::Released { name: name.to_owned() }
 }
 
-async fn note(journal: &Journal, events: Vec<Event>) -> anyhow::Result<()> {
+/// Writes to the journal; it is on the disk when this returns.
+pub(crate) async fn note(journal: &Journal, events: Vec<Event>) -> anyhow::Result<()> {
     let journal = journal.clone();
     island("writing the journal", move || journal.note(&events)).await
 }
@@ -193,7 +164,6 @@ async fn take(
     engine: &Engine,
     journal: &Journal,
     holds: &[Hold],
-    gone: Gone,
     held: &mut Held,
     cancel: &CancellationToken,
 ) -> anyhow::Result<()> {
@@ -202,9 +172,6 @@ async fn take(
         let since = Instant::now();
         let stop = engine.stop(&hold.id, hold.stop_timeout);
         let answer = cancel.run_until_cancelled(stop).await;
-        if gone == Gone::IsStill && matches!(answer, Some(Err(Error::NotFound { .. }))) {
-            continue;
-        }
         let stopping_until = match &answer {
             Some(Ok(())) => None,
             Some(Err(_)) => Some(Instant::now() + AFTER_FAILED_STOP),

@@ -13,6 +13,7 @@ use super::{PATIENCE_WITHOUT_ENGINE, PAUSE_BETWEEN_TRIES, Recovered};
 use crate::engine::{Engine, Error};
 use crate::island::island;
 use crate::journal::{Event, Journal, Open, OpenHold, OpenSwap, Stage};
+use crate::quiesce::note;
 use crate::swap;
 
 /// How long a stop is tried again where the engine answers, but refuses.
@@ -196,11 +197,6 @@ pub async fn take_back(
     settle(journal, swap, &mut open, &mut recovered).await;
     anyhow::ensure!(open.holds.is_empty(), recovered.warnings.join("; "));
     Ok(recovered.warnings)
-}
-
-async fn note(journal: &Journal, events: Vec<Event>) -> anyhow::Result<()> {
-    let journal = journal.clone();
-    island("writing the journal", move || journal.note(&events)).await
 }
 
 /// What a person should know of a restore that is taken back.

@@ -114,8 +114,8 @@ async fn carry_out(
 ) -> anyhow::Result<Report> {
     let begin = Instant::now();
     let (archive, mut site) = onto::set_up(hands, archive, order, cancel).await?;
-    match restore(hands, desk, archive, &mut site, order, cancel).await {
-        Ok(report) => Ok(Report { duration_seconds: begin.elapsed().as_secs_f64(), ..report }),
+    match restore(hands, desk, archive, &mut site, order, begin, cancel).await {
+        Ok(report) => Ok(report),
         // A wreck is nothing to look at without its containers.
         Err(err) if err.is::<LeftToLookAt>() => Err(err),
         Err(err) => Err(site.abandon(hands, err).await),
@@ -129,6 +129,7 @@ async fn restore(
     archive: Archive,
     site: &mut Site,
     order: &Order,
+    begin: Instant,
     cancel: &CancellationToken,
 ) -> anyhow::Result<Report> {
     let outlook = look(hands, &archive, site, order, cancel).await?;
@@ -154,17 +155,13 @@ async fn restore(
         failed => failed,
     };
     let swap = replaced.swap;
-    let came_up = match came_up {
+    match came_up {
+        Ok(()) => (),
         // Nothing would be won by going back to a home that did not answer either, or that
         // cannot be asked from here.
         Err(err) if err.is::<gate::Silent>() && !answered && !site.is_new() => {
             warnings.push(format!("{err:#}; it did not before the restore either"));
-            Ok(())
         }
-        came_up => came_up,
-    };
-    match came_up {
-        Ok(()) => (),
         Err(err) if order.trial.leaves_wreck => {
             return Err(leave(hands, journal, &plan, swap, err).await);
         }
@@ -182,7 +179,7 @@ async fn restore(
         slug,
         name,
         items: plan.items().iter().map(Item::to_string).collect(),
-        duration_seconds: 0.0,
+        duration_seconds: begin.elapsed().as_secs_f64(),
         longest_hold_seconds: quiesce::longest(&replaced.containers),
         containers: replaced.containers,
         notes: std::mem::take(&mut site.notes).into_iter().chain(plan.notes).collect(),

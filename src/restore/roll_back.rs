@@ -4,17 +4,14 @@
 use crate::fsx::STAGING_OLD;
 use crate::gate;
 use crate::hands::Hands;
-use crate::island::island;
 use crate::journal::{Event, Journal, OpenSwap};
 use crate::plan::RestorePlan;
+use crate::quiesce::note;
 use crate::recover;
-
-/// Lines of the log in the report of a rollback.
-const LOG_LINES: usize = 20;
 
 /// The restored home did not come up; the old one is back.
 #[derive(Debug, thiserror::Error)]
-#[error("rolled back to what was there before: {reason}{}", log_suffix(.log))]
+#[error("rolled back to what was there before: {reason}{}", gate::and_its_log(.log))]
 pub struct RolledBack {
     /// What did not come up, and how that was seen.
     pub reason: String,
@@ -26,7 +23,7 @@ pub struct RolledBack {
 #[derive(Debug, thiserror::Error)]
 #[error(
     "the restored home did not come up and stays as it is: {reason}{}; the old content waits in {}: `hearthkeep resume` puts it back, `hearthkeep resume --keep-restored` keeps the restored home and removes it",
-    log_suffix(.log),
+    gate::and_its_log(.log),
     .waits.join(", ")
 )]
 pub struct LeftToLookAt {
@@ -36,10 +33,6 @@ pub struct LeftToLookAt {
     pub log: String,
     /// Where the old content lies.
     pub waits: Vec<String>,
-}
-
-fn log_suffix(log: &str) -> String {
-    if log.is_empty() { String::new() } else { format!("; its log ends: {log}") }
 }
 
 /// Puts the old content back, because `reason`; gives the error to tell.
@@ -69,8 +62,7 @@ pub(super) async fn leave(
     swap: OpenSwap,
     reason: anyhow::Error,
 ) -> anyhow::Error {
-    let noting = journal.clone();
-    if let Err(err) = island("writing the journal", move || noting.note(&[Event::SwapLeft])).await {
+    if let Err(err) = note(journal, vec![Event::SwapLeft]).await {
         // What is not written down would be taken back by the next run anyway.
         return roll_back(hands, journal, plan, swap, reason.context(format!("{err:#}"))).await;
     }
@@ -98,6 +90,5 @@ pub(super) async fn undo(
 async fn log_of(hands: &Hands, plan: &RestorePlan, reason: &anyhow::Error) -> String {
     let down = reason.downcast_ref::<gate::Down>().map(|it| &it.container);
     let name = down.unwrap_or(&plan.home.homeassistant.name);
-    let log = hands.engine.log_tail(name, LOG_LINES).await.unwrap_or_default();
-    log.trim().replace('\n', " | ")
+    gate::last_words(&hands.engine, name).await
 }
