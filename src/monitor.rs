@@ -1,5 +1,7 @@
 //! How a story tells what it is doing, to whoever watches.
 
+use std::time::Duration;
+
 /// Watches a run. Called from async and from blocking code, so it must not wait.
 pub trait Monitor: Send + Sync {
     /// A step of the story begins; `bytes` is its known extent, 0 where it has none.
@@ -8,6 +10,8 @@ pub trait Monitor: Send + Sync {
     fn part(&self, part: &str);
     /// So many more bytes of the step are done.
     fn advance(&self, bytes: u64);
+    /// It waits for something that may take so long, and may tell nothing meanwhile.
+    fn silence(&self, _longest: Duration) {}
 }
 
 /// A monitor that nobody reads.

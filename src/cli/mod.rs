@@ -10,6 +10,7 @@ mod diff;
 mod exit;
 mod files;
 mod guardian;
+mod job;
 mod key;
 mod list;
 mod look;
@@ -64,7 +65,7 @@ fn run_with(words: impl Iterator<Item = OsString>) -> Exit {
             return if is_mistake { Exit::Usage } else { Exit::Done };
         }
     };
-    let out = Out { json: args.common.json };
+    let out = Out::of(args.common.json);
     match carry_out(args, out) {
         Ok(exit) => exit,
         Err(err) => {
@@ -140,7 +141,11 @@ impl Face {
     }
 
     fn monitor(&self) -> Arc<dyn Monitor> {
-        if self.common.quiet { Arc::new(Quiet) } else { Arc::new(progress::Progress::new()) }
+        match self.out {
+            Out::Lines => Arc::new(job::Lines::default()),
+            _ if self.common.quiet => Arc::new(Quiet),
+            _ => Arc::new(progress::Progress::new()),
+        }
     }
 
     async fn hands(&self) -> anyhow::Result<Hands> {

@@ -1,26 +1,43 @@
-//! Text or JSON, chosen once. Text goes to people and may change; JSON is one object and stays.
+//! Text, JSON or lines, chosen once. Text goes to people and may change; JSON is one object and
+//! stays; lines go to the process that started this one as a job.
 
 use std::io::Write;
 
 use bytesize::ByteSize;
 use serde::Serialize;
 
-use super::Exit;
+use super::{Exit, job};
+use crate::lines::Line;
 use crate::restore::RolledBack;
 
 /// Where results and errors go.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Out {
-    pub(super) json: bool,
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Out {
+    Text,
+    Json,
+    Lines,
 }
 
 impl Out {
+    /// The form that was asked for.
+    pub(super) fn of(json: bool) -> Out {
+        match json {
+            _ if job::is_one() => Out::Lines,
+            true => Out::Json,
+            false => Out::Text,
+        }
+    }
+
     /// Prints a result in the form that was asked for.
     pub(super) fn print(self, object: &impl Serialize, text: impl FnOnce() -> String) {
-        let text = if self.json {
-            serde_json::to_string(object).unwrap_or_else(|err| format!("{{\"error\":\"{err}\"}}"))
-        } else {
-            text()
+        let text = match self {
+            Out::Lines => {
+                let object = serde_json::to_value(object).unwrap_or_default();
+                return job::say(&Line::Printed { object, text: text() });
+            }
+            Out::Json => serde_json::to_string(object)
+                .unwrap_or_else(|err| format!("{{\"error\":\"{err}\"}}")),
+            Out::Text => text(),
         };
         // A reader that has gone away (`| head`) is no reason to fail.
         let _ = writeln!(std::io::stdout(), "{}", text.trim_end());
@@ -28,9 +45,12 @@ impl Out {
 
     /// Prints what a person should look at.
     pub(super) fn warnings(self, warnings: &[String]) {
-        if !self.json {
-            for warning in warnings {
-                let _ = writeln!(std::io::stderr(), "warning: {warning}");
+        for warning in warnings {
+            match self {
+                Out::Text => drop(writeln!(std::io::stderr(), "warning: {warning}")),
+                Out::Lines => job::say(&Line::Warning(warning.clone())),
+                // They are in the object.
+                Out::Json => (),
             }
         }
     }
@@ -39,14 +59,17 @@ impl Out {
     pub(super) fn error(self, err: &anyhow::Error) {
         let cure = if lacks_permission(err) { "; run it as root" } else { "" };
         let message = format!("{err:#}{cure}").replace('\n', " ");
+        let code = Exit::of(err) as u8;
+        let mut object = serde_json::json!({ "error": message, "exit_code": code });
+        if let Some(RolledBack { reason, log, .. }) = err.downcast_ref() {
+            object["reason"] = reason.as_str().into();
+            object["log"] = log.as_str().into();
+        }
+        if self == Out::Lines {
+            return job::say(&Line::Failed { object, message });
+        }
         let _ = writeln!(std::io::stderr(), "error: {message}");
-        if self.json {
-            let code = Exit::of(err) as u8;
-            let mut object = serde_json::json!({ "error": message, "exit_code": code });
-            if let Some(RolledBack { reason, log, .. }) = err.downcast_ref() {
-                object["reason"] = reason.as_str().into();
-                object["log"] = log.as_str().into();
-            }
+        if self == Out::Json {
             let _ = writeln!(std::io::stdout(), "{object}");
         }
     }

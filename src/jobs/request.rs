@@ -1,0 +1,68 @@
+//! What is asked for: the words of a command, and what the one who asks has set besides.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize, Serializer};
+
+use crate::secret::Secret;
+
+/// What a job does, as far as the order of jobs depends on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// A backup.
+    Backup,
+    /// A restore.
+    Restore,
+    /// A backup is verified, maybe by booting it.
+    Verify,
+    /// Old backups are removed.
+    Prune,
+}
+
+/// Who asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum By {
+    /// Somebody at the socket.
+    Socket,
+    /// The settings: it was due.
+    Schedule,
+}
+
+/// A job to do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Request {
+    /// The words after `hearthkeep`, the command first: `["backup", "--profile", "night"]`.
+    pub words: Vec<String>,
+    /// The settings in the environment of the one who asks, `HEARTHKEEP_…`; never a password.
+    #[serde(default)]
+    pub variables: BTreeMap<String, String>,
+    /// The folder that relative paths are meant from.
+    #[serde(default)]
+    pub folder: Option<PathBuf>,
+    /// The password, where the one who asks has read or typed it.
+    #[serde(default, serialize_with = "exposed")]
+    pub password: Option<Secret>,
+    /// Who asks.
+    pub by: By,
+}
+
+impl Request {
+    /// What it does; nothing where no job is called so.
+    pub fn kind(&self) -> Option<Kind> {
+        match self.words.first()?.as_str() {
+            "backup" => Some(Kind::Backup),
+            "restore" => Some(Kind::Restore),
+            "verify" => Some(Kind::Verify),
+            "prune" => Some(Kind::Prune),
+            _ => None,
+        }
+    }
+}
+
+/// The one way on which a password leaves: the daemon's own socket.
+fn exposed<S: Serializer>(secret: &Option<Secret>, to: S) -> Result<S::Ok, S::Error> {
+    secret.as_ref().map(Secret::expose).serialize(to)
+}
