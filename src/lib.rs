@@ -7,6 +7,7 @@
 //! [`catalog`] keep and find backups, [`swap`] puts restored folders in place. `ARCHITECTURE.md`
 //! says which of them may know which.
 
+pub mod api;
 pub mod archive;
 pub mod backup;
 pub mod boot;
@@ -17,7 +18,9 @@ pub mod cli;
 pub mod companions;
 pub mod compose;
 pub mod compose_file;
+pub mod daemon;
 pub mod engine;
+pub mod exit;
 mod faults;
 pub mod findings;
 pub mod fsx;
@@ -39,7 +42,9 @@ pub mod monitor;
 pub mod nearest;
 pub mod plan;
 pub mod probe;
+pub mod program;
 pub mod prune;
+pub mod pulse;
 pub mod quiesce;
 pub mod reach;
 pub mod recover;
@@ -49,9 +54,11 @@ pub mod schedule;
 pub mod secret;
 pub mod settings;
 pub mod signals;
+pub mod socket;
 pub mod store;
 pub mod survey;
 pub mod swap;
+pub mod systemd;
 pub mod thaw;
 pub mod throwaway;
 pub mod translate;

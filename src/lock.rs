@@ -2,7 +2,7 @@
 
 use std::fs::{DirBuilder, File, TryLockError};
 use std::os::unix::fs::DirBuilderExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
@@ -17,22 +17,39 @@ pub struct Lock {
     _file: File,
 }
 
-/// Takes the lock of a state folder, which is made where it is missing.
+/// A daemon has this state folder.
+#[derive(Debug, thiserror::Error)]
+#[error("another hearthkeep serves with the state in {}: stop it, or set HEARTHKEEP_STATE for this one", .0.display())]
+pub struct Served(PathBuf);
+
+/// Takes the lock of a run on a state folder, which is made where it is missing.
 ///
 /// # Errors
 /// [`Busy`] where another process has it.
 pub fn take(state: &Path) -> anyhow::Result<Lock> {
+    lock(state, "lock")?.ok_or_else(|| Busy.into())
+}
+
+/// Takes the lock of a daemon, so that a state folder has one.
+///
+/// # Errors
+/// [`Served`] where another process has it.
+pub fn serve(state: &Path) -> anyhow::Result<Lock> {
+    lock(state, "daemon.lock")?.ok_or_else(|| Served(state.to_owned()).into())
+}
+
+fn lock(state: &Path, name: &str) -> anyhow::Result<Option<Lock>> {
     DirBuilder::new()
         .recursive(true)
         .mode(0o700)
         .create(state)
         .with_context(|| format!("making the state folder {}", state.display()))?;
-    let path = state.join("lock");
+    let path = state.join(name);
     let opening = || format!("opening {}", path.display());
     let file = File::options().create(true).append(true).open(&path).with_context(opening)?;
     match file.try_lock() {
-        Ok(()) => Ok(Lock { _file: file }),
-        Err(TryLockError::WouldBlock) => Err(Busy.into()),
+        Ok(()) => Ok(Some(Lock { _file: file })),
+        Err(TryLockError::WouldBlock) => Ok(None),
         Err(TryLockError::Error(err)) => Err(err).with_context(opening),
     }
 }

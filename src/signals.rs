@@ -1,9 +1,12 @@
 //! The signals that ask the program to stop, turned into one token.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::thread;
 
 use anyhow::Context;
+use nix::sys::prctl;
+use nix::sys::signal::Signal;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGPIPE, SIGQUIT, SIGTERM, SIGTSTP};
 use signal_hook::flag;
 use signal_hook::iterator::Signals;
@@ -17,6 +20,9 @@ pub struct Cancelled;
 /// What ends a run in good order. A suspended run (SIGTSTP) would hold the home for as long as
 /// nobody thinks of it.
 const STOPPING: [i32; 5] = [SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP];
+
+/// The exit code of a service that is told twice to stop.
+const AT_ONCE: i32 = 130;
 
 /// A token that is cancelled by each of the [`STOPPING`] signals. Later signals change nothing: the
 /// release of held containers, which is what a cancelled run still has to do, is never cut short.
@@ -33,6 +39,39 @@ pub fn token() -> anyhow::Result<CancellationToken> {
         })
         .context("starting the signal thread")?;
     Ok(token)
+}
+
+/// The same for a service: SIGHUP, which asks it to read its settings again, is handed on, and a
+/// second signal to stop ends the process at once. What is held then is for the guardian of the run.
+pub fn service(on_hangup: impl Fn() + Send + 'static) -> anyhow::Result<CancellationToken> {
+    const WATCHING: &str = "watching for signals";
+    let is_stopping = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM, SIGQUIT] {
+        // In this order, so that the first one only arms the second.
+        flag::register_conditional_shutdown(signal, AT_ONCE, is_stopping.clone())
+            .context(WATCHING)?;
+        flag::register(signal, is_stopping.clone()).context(WATCHING)?;
+    }
+    let token = CancellationToken::new();
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGQUIT, SIGHUP]).context(WATCHING)?;
+    let on_signal = token.clone();
+    thread::Builder::new()
+        .name("signals".to_owned())
+        .spawn(move || {
+            for signal in &mut signals {
+                match signal {
+                    SIGHUP => on_hangup(),
+                    _ => on_signal.cancel(),
+                }
+            }
+        })
+        .context(WATCHING)?;
+    Ok(token)
+}
+
+/// Asks this process to stop when the one that started it ends, however that ends.
+pub fn end_with_parent() -> anyhow::Result<()> {
+    prctl::set_pdeathsig(Signal::SIGTERM).context("preparing for the end of the daemon")
 }
 
 /// Lets this process go on through the [`STOPPING`] signals, and through a reader that has gone.

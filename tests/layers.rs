@@ -23,6 +23,8 @@ use Colour::{Async, Blocking, Pure};
 /// The pile, top to bottom: a module may name only those that stand below it.
 const PILE: &[(&str, Colour)] = &[
     ("cli", Async),
+    ("daemon", Async),
+    ("api", Async),
     ("jobs", Async),
     ("check", Async),
     ("backup", Async),
@@ -44,6 +46,9 @@ const PILE: &[(&str, Colour)] = &[
     ("store", Blocking),
     ("reach", Blocking),
     ("lock", Blocking),
+    ("program", Blocking),
+    ("pulse", Blocking),
+    ("socket", Blocking),
     ("thaw", Blocking),
     ("guardian", Blocking),
     ("journal", Blocking),
@@ -65,6 +70,8 @@ const PILE: &[(&str, Colour)] = &[
     ("secret", Pure),
     ("island", Async),
     ("signals", Blocking),
+    ("systemd", Blocking),
+    ("exit", Pure),
     ("log", Blocking),
     ("lines", Pure),
     ("faults", Blocking),
@@ -81,13 +88,16 @@ const CRATES: &[(&str, &[&str])] = &[
     (
         "jiff",
         &[
+            "api",
             "archive",
             "backup",
             "boot",
             "check",
             "cli",
+            "daemon",
             "engine",
             "findings",
+            "jobs",
             "probe",
             "schedule",
             "settings",
@@ -108,9 +118,12 @@ const CRATES: &[(&str, &[&str])] = &[
     ("tokio_util", &["*"]),
     (
         "tokio",
-        &["island", "engine", "quiesce", "gate", "backup", "restore", "boot", "recover", "cli"],
+        &[
+            "api", "backup", "boot", "cli", "daemon", "engine", "gate", "island", "jobs",
+            "quiesce", "recover", "restore",
+        ],
     ),
-    ("futures_util", &["engine", "quiesce"]),
+    ("futures_util", &["api", "engine", "quiesce"]),
     ("async_trait", &["engine"]),
     ("bollard", &["engine"]),
     ("clap", &["cli"]),
@@ -136,7 +149,13 @@ const CRATES: &[(&str, &[&str])] = &[
     ("rayon", &["archive", "capture"]),
     ("rusqlite", &["archive", "capture"]),
     ("tempfile", &["archive", "capture"]),
-    ("nix", &["reach", "archive", "capture", "swap", "fsx", "memory", "cli"]),
+    (
+        "nix",
+        &[
+            "archive", "capture", "cli", "fsx", "jobs", "memory", "reach", "signals", "socket",
+            "swap",
+        ],
+    ),
     // For the flags of files, which `nix` does not tell.
     ("rustix", &["swap"]),
     ("signal_hook", &["signals"]),

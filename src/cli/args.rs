@@ -116,6 +116,8 @@ pub(super) enum Command {
     /// Close what an interrupted run left open: release what it held, take back its restore, remove
     /// its unfinished files
     Resume(Resume),
+    /// Serve: do what is asked for on a socket and what is due, one thing at a time
+    Serve,
     /// Print what makes a shell complete the words of hearthkeep
     Completions {
         /// The shell

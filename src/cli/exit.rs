@@ -1,44 +1,17 @@
-//! The one table of exit codes.
+//! The exit code of each error.
 
 use std::process::ExitCode;
 
 use super::password::NoPassword;
 use crate::archive::OpenError;
 use crate::catalog::NoSuchBackup;
-use crate::lock::Busy;
+use crate::exit::Exit;
+use crate::lock::{Busy, Served};
 use crate::mapfile::BadMap;
 use crate::plan::Refused;
 use crate::restore::RolledBack;
 use crate::settings::{BadSettings, NoSuchProfile};
 use crate::signals::Cancelled;
-
-/// How the program ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Exit {
-    /// Everything that was asked for is done.
-    Done = 0,
-    /// It failed; nothing has changed, or everything was put back, unless the error says otherwise.
-    Failed = 1,
-    /// The words on the command line make no request.
-    Usage = 2,
-    /// Done, and there is something to look at.
-    DoneWithWarnings = 3,
-    /// No backup goes by that name.
-    NoSuchBackup = 10,
-    /// Another run has the lock.
-    Busy = 11,
-    /// A backup is encrypted, and its password was not given.
-    WrongPassword = 12,
-    /// The restored home did not come up, and the old one is back.
-    RolledBack = 13,
-    /// The file is not a backup, or damaged.
-    Damaged = 14,
-    /// A label or a setting says nothing that is known.
-    Configuration = 78,
-    /// Stopped by a signal.
-    Cancelled = 130,
-}
 
 impl Exit {
     /// The code for an error, whatever context is around it.
@@ -68,7 +41,7 @@ impl Exit {
         match err {
             _ if err.is::<Cancelled>() => Exit::Cancelled,
             _ if err.is::<NoSuchBackup>() => Exit::NoSuchBackup,
-            _ if err.is::<Busy>() => Exit::Busy,
+            _ if err.is::<Busy>() || err.is::<Served>() => Exit::Busy,
             _ if err.is::<NoPassword>() => Exit::WrongPassword,
             _ if err.is::<RolledBack>() => Exit::RolledBack,
             _ if err.is::<BadSettings>() || err.is::<BadMap>() => Exit::Configuration,

@@ -24,6 +24,7 @@ mod prune;
 mod render;
 mod restore;
 mod resume;
+mod serve;
 mod words;
 
 use std::ffi::OsString;
@@ -35,12 +36,12 @@ use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 
 use self::args::{Args, Command};
-pub use self::exit::Exit;
 use self::render::Out;
 use crate::archive::Archive;
 use crate::capture::DEEP_STACK;
 use crate::catalog;
 use crate::engine::Engine;
+use crate::exit::Exit;
 use crate::hands::Hands;
 use crate::island::island;
 use crate::monitor::{Monitor, Quiet};
@@ -80,7 +81,12 @@ fn carry_out(args: Args, out: Out) -> anyhow::Result<Exit> {
         Command::Guardian => return guardian::run(&args.common.state_folder()?, out),
         Command::Completions { shell } => return Ok(manual::completions(*shell)),
         Command::Man { folder } => return manual::man(folder),
+        Command::Serve => return serve::run(args),
         _ => (),
+    }
+    if job::is_one() {
+        // Who started it hears of its end, and ends it when it goes.
+        signals::end_with_parent()?;
     }
     let cancel = signals::token()?;
     let (settings, profile) = words::settings(&args)?;
@@ -108,7 +114,10 @@ fn carry_out(args: Args, out: Out) -> anyhow::Result<Exit> {
             Command::Check => check::run(&face).await,
             Command::Resume(args) => resume::run(&face, &args).await,
             // They need none of this, and were answered above.
-            Command::Guardian | Command::Completions { .. } | Command::Man { .. } => Ok(Exit::Done),
+            Command::Guardian
+            | Command::Completions { .. }
+            | Command::Man { .. }
+            | Command::Serve => Ok(Exit::Done),
         }
     })
 }

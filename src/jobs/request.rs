@@ -22,10 +22,11 @@ pub enum Kind {
 }
 
 /// Who asks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum By {
     /// Somebody at the socket.
+    #[default]
     Socket,
     /// The settings: it was due.
     Schedule,
@@ -46,6 +47,7 @@ pub struct Request {
     #[serde(default, serialize_with = "exposed")]
     pub password: Option<Secret>,
     /// Who asks.
+    #[serde(default)]
     pub by: By,
 }
 
@@ -59,6 +61,14 @@ impl Request {
             "prune" => Some(Kind::Prune),
             _ => None,
         }
+    }
+
+    /// Whether both are done by doing one of them, whoever asks.
+    pub fn is_same(&self, other: &Request) -> bool {
+        self.words == other.words
+            && self.variables == other.variables
+            && self.folder == other.folder
+            && self.password == other.password
     }
 }
 

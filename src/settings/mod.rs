@@ -12,7 +12,7 @@ mod written;
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{ErrorKind, Read};
+use std::io::{ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -23,9 +23,16 @@ pub use self::keys::seconds;
 pub use self::profile::{NoSuchProfile, Profile};
 pub use self::variables::{KEYS, Variables, name as variable, unknown as unknown_variables};
 pub use self::written::{Due, Password, Written};
+use crate::fsx::Draft;
 
 /// Where the file lies that nobody named.
 pub const USUAL: &str = "/etc/hearthkeep/config.yaml";
+
+/// The environment variable that names the file.
+pub const FILE: &str = "HEARTHKEEP_CONFIG";
+
+/// The name of the copy in the state folder.
+const KEPT: &str = "config.yaml";
 
 /// The name of the file in which systemd hands a service its password.
 const CREDENTIAL: &str = "password";
@@ -147,6 +154,20 @@ fn parse(text: &str, path: &Path) -> Result<Written, BadSettings> {
     let options = serde_saphyr::options! { with_snippet: false };
     let written: Result<Option<Written>, _> = serde_saphyr::from_str_with_options(text, options);
     written.map(Option::unwrap_or_default).map_err(|err| BadSettings::of_yaml(path, &err))
+}
+
+/// Keeps a copy of a file of settings that could be read, so that what is due by it is done by it,
+/// whatever becomes of the file; gives where the copy lies. Without a file there is none.
+pub fn keep(file: Option<&Path>, state: &Path) -> anyhow::Result<Option<PathBuf>> {
+    let Some(file) = file else { return Ok(None) };
+    let text = read(file, true)?.unwrap_or_default();
+    // It may have been changed since it was read.
+    parse(&text, file)?;
+    let kept = state.join(KEPT);
+    let draft = Draft::create(&kept)?;
+    draft.file().write_all(text.as_bytes()).context("keeping the settings")?;
+    draft.replace()?;
+    Ok(Some(kept))
 }
 
 /// The password that systemd hands to a service with `LoadCredential=password:…`.

@@ -38,8 +38,13 @@ pub const KEYS: [&str; 18] = [
 ];
 
 /// Variables that are no settings.
-const OTHERS: [&str; 4] =
-    ["HEARTHKEEP_PASSWORD", "HEARTHKEEP_CONFIG", "HEARTHKEEP_STATE", crate::lines::VARIABLE];
+const OTHERS: [&str; 5] = [
+    "HEARTHKEEP_PASSWORD",
+    "HEARTHKEEP_CONFIG",
+    "HEARTHKEEP_STATE",
+    "HEARTHKEEP_SOCKET",
+    crate::lines::VARIABLE,
+];
 
 /// The environment of a process, or what a test says it is.
 pub struct Variables<'a>(pub &'a dyn Fn(&str) -> Option<OsString>);
