@@ -13,6 +13,7 @@ pub mod boot;
 pub mod capture;
 pub mod catalog;
 pub mod check;
+pub mod chronicle;
 pub mod cli;
 pub mod companions;
 pub mod compose;
