@@ -23,6 +23,7 @@ pub(super) async fn run(face: &Face, args: &Backup) -> anyhow::Result<Exit> {
     let report = backup::run(&hands, &face.pick(), &request, &wrapping, &face.cancel).await?;
     // The bars go before the result comes.
     drop(hands);
+    face.record.done(Some(&report.slug), Some(report.longest_hold_seconds), &report.warnings);
     face.out.print(&report, || text(&report));
     face.out.warnings(&report.warnings);
     Ok(exit(&report.warnings))

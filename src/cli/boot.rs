@@ -9,9 +9,12 @@ use crate::boot::{self, Order, Report};
 pub(super) async fn run(face: &Face, archive: Archive, args: &Verify) -> anyhow::Result<Exit> {
     let order = Order { pick: face.pick(), patience: face.profile.patience, deep: args.deep };
     let hands = face.hands().await?;
+    let slug = archive.metadata.slug.clone();
+    face.record.begin(Some(&slug));
     let report = boot::run(&hands, archive, &order, &face.cancel).await?;
     // Its progress ends before anything is printed.
     drop(hands);
+    face.record.done(Some(&slug), None, &report.warnings);
     face.out.print(&report, || text(&report));
     face.out.warnings(&report.warnings);
     Ok(exit(&report.warnings))

@@ -21,6 +21,7 @@ mod pin;
 mod plan;
 mod progress;
 mod prune;
+mod record;
 mod render;
 mod restore;
 mod resume;
@@ -36,6 +37,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::args::{Args, Command};
 pub use self::exit::Exit;
+use self::record::Record;
 use self::render::Out;
 use crate::archive::Archive;
 use crate::capture::DEEP_STACK;
@@ -66,7 +68,13 @@ fn run_with(words: impl Iterator<Item = OsString>) -> Exit {
         }
     };
     let out = Out::of(args.common.json);
-    match carry_out(args, out) {
+    let record = Arc::new(Record::new(&args));
+    let ended = carry_out(args, out, record.clone());
+    if let Err(err) = record.end(&ended) {
+        // What was asked for is done, or not, all the same.
+        out.warnings(&[format!("{err:#}")]);
+    }
+    match ended {
         Ok(exit) => exit,
         Err(err) => {
             out.error(&err);
@@ -75,7 +83,7 @@ fn run_with(words: impl Iterator<Item = OsString>) -> Exit {
     }
 }
 
-fn carry_out(args: Args, out: Out) -> anyhow::Result<Exit> {
+fn carry_out(args: Args, out: Out, record: Arc<Record>) -> anyhow::Result<Exit> {
     match &args.command {
         Command::Guardian => return guardian::run(&args.common.state_folder()?, out),
         Command::Completions { shell } => return Ok(manual::completions(*shell)),
@@ -86,7 +94,7 @@ fn carry_out(args: Args, out: Out) -> anyhow::Result<Exit> {
     let (settings, profile) = words::settings(&args)?;
     runtime()?.block_on(async {
         let (common, password) = (args.common, OnceCell::new());
-        let face = Face { out, common, settings, profile, cancel, password };
+        let face = Face { out, common, settings, profile, cancel, password, record };
         match args.command {
             Command::Plan(_) => plan::run(&face).await,
             Command::Backup(args) => backup::run(&face, &args).await,
@@ -133,6 +141,8 @@ struct Face {
     cancel: CancellationToken,
     /// What [`Face::password`] has read.
     password: OnceCell<Option<Secret>>,
+    /// What the chronicle gets.
+    record: Arc<Record>,
 }
 
 impl Face {

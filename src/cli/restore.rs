@@ -61,8 +61,10 @@ pub(super) async fn run(face: &Face, args: Restore) -> anyhow::Result<Exit> {
             Err(new) => confirm(face, &onto::text(&archive, &new))?,
         }
     }
+    face.record.begin(Some(&archive.metadata.slug));
     let report = restore::run(&hands, archive, &order, &face.cancel).await?;
     drop(hands);
+    face.record.done(Some(&report.slug), Some(report.longest_hold_seconds), &report.warnings);
     face.out.print(&report, || done(&report));
     face.out.warnings(&report.warnings);
     Ok(exit(&report.warnings))
