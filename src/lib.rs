@@ -50,6 +50,7 @@ pub mod schedule;
 pub mod secret;
 pub mod settings;
 pub mod signals;
+pub mod socket;
 pub mod standing;
 pub mod store;
 pub mod survey;

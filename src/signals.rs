@@ -1,6 +1,7 @@
 //! The signals that ask the program to stop, turned into one token.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::thread;
 
 use anyhow::Context;
@@ -18,6 +19,9 @@ pub struct Cancelled;
 /// nobody thinks of it.
 const STOPPING: [i32; 5] = [SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP];
 
+/// The exit code of a process that a signal has ended before its time.
+const CANCELLED: i32 = 130;
+
 /// A token that is cancelled by each of the [`STOPPING`] signals. Later signals change nothing: the
 /// release of held containers, which is what a cancelled run still has to do, is never cut short.
 pub fn token() -> anyhow::Result<CancellationToken> {
@@ -33,6 +37,17 @@ pub fn token() -> anyhow::Result<CancellationToken> {
         })
         .context("starting the signal thread")?;
     Ok(token)
+}
+
+/// From here on the next of the [`STOPPING`] signals ends the process at once. For one that holds
+/// nothing, and waits for another.
+pub fn end_at_next() -> anyhow::Result<()> {
+    for signal in STOPPING {
+        let always = Arc::new(AtomicBool::new(true));
+        flag::register_conditional_shutdown(signal, CANCELLED, always)
+            .context("preparing for signals")?;
+    }
+    Ok(())
 }
 
 /// Lets this process go on through the [`STOPPING`] signals, and through a reader that has gone.

@@ -65,6 +65,7 @@ const PILE: &[(&str, Colour)] = &[
     ("model", Pure),
     ("monitor", Pure),
     ("secret", Pure),
+    ("socket", Blocking),
     ("island", Async),
     ("signals", Blocking),
     ("log", Blocking),
@@ -140,7 +141,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("rayon", &["archive", "capture"]),
     ("rusqlite", &["archive", "capture"]),
     ("tempfile", &["archive", "capture"]),
-    ("nix", &["reach", "archive", "capture", "swap", "fsx", "memory", "cli"]),
+    ("nix", &["reach", "archive", "capture", "swap", "fsx", "memory", "cli", "socket"]),
     // For the flags of files, which `nix` does not tell.
     ("rustix", &["swap"]),
     ("signal_hook", &["signals"]),

@@ -3,9 +3,11 @@
 //! One file a command. It decides nothing about homes or backups.
 
 mod args;
+mod ask;
 mod backup;
 mod boot;
 mod check;
+mod daemon;
 mod diff;
 mod exit;
 mod files;
@@ -25,6 +27,7 @@ mod record;
 mod render;
 mod restore;
 mod resume;
+mod status;
 mod words;
 
 use std::ffi::OsString;
@@ -88,13 +91,19 @@ fn carry_out(args: Args, out: Out, record: Arc<Record>) -> anyhow::Result<Exit> 
         Command::Guardian => return guardian::run(&args.common.state_folder()?, out),
         Command::Completions { shell } => return Ok(manual::completions(*shell)),
         Command::Man { folder } => return manual::man(folder),
+        // No mistake in the settings keeps it from telling how things stand.
+        Command::Status(status) if status.health => {
+            return runtime()?.block_on(status::health(out));
+        }
+        Command::Status(_) => return runtime()?.block_on(status::run(&args, out)),
         _ => (),
     }
     let cancel = signals::token()?;
     let (settings, profile) = words::settings(&args)?;
     runtime()?.block_on(async {
         let (common, password) = (args.common, OnceCell::new());
-        let face = Face { out, common, settings, profile, cancel, password, record };
+        let unlocked_with = OnceCell::new();
+        let face = Face { out, common, settings, profile, cancel, password, unlocked_with, record };
         match args.command {
             Command::Plan(_) => plan::run(&face).await,
             Command::Backup(args) => backup::run(&face, &args).await,
@@ -116,7 +125,10 @@ fn carry_out(args: Args, out: Out, record: Arc<Record>) -> anyhow::Result<Exit> 
             Command::Check => check::run(&face).await,
             Command::Resume(args) => resume::run(&face, &args).await,
             // They need none of this, and were answered above.
-            Command::Guardian | Command::Completions { .. } | Command::Man { .. } => Ok(Exit::Done),
+            Command::Guardian
+            | Command::Status(_)
+            | Command::Completions { .. }
+            | Command::Man { .. } => Ok(Exit::Done),
         }
     })
 }
@@ -141,6 +153,8 @@ struct Face {
     cancel: CancellationToken,
     /// What [`Face::password`] has read.
     password: OnceCell<Option<Secret>>,
+    /// The password of the backup that was opened.
+    unlocked_with: OnceCell<Secret>,
     /// What the chronicle gets.
     record: Arc<Record>,
 }
@@ -205,6 +219,8 @@ impl Face {
             return Ok(archive);
         }
         let password = self.password_for(&archive.path).await?;
+        // Of the two that a comparison opens, neither is for anybody else.
+        let _ = self.unlocked_with.set(password.clone());
         island("opening", move || {
             archive.unlock(password)?;
             Ok(archive)

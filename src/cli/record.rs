@@ -30,6 +30,7 @@ struct Of {
 #[derive(Debug, Default)]
 struct Told {
     has_begun: bool,
+    is_elsewhere: bool,
     slug: Option<String>,
     longest_hold_seconds: Option<f64>,
     warnings: Vec<String>,
@@ -49,6 +50,11 @@ impl Record {
         });
     }
 
+    /// Another process does it, and says itself how it ended.
+    pub(super) fn is_elsewhere(&self) {
+        self.tell(|it| it.is_elsewhere = true);
+    }
+
     /// It is done.
     pub(super) fn done(&self, slug: Option<&str>, longest_hold: Option<f64>, warnings: &[String]) {
         self.tell(|it| {
@@ -66,7 +72,7 @@ impl Record {
         let Some(of) = &self.of else { return Ok(()) };
         let exit = ended.as_ref().map_or_else(Exit::of, |it| *it);
         let told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        if !counts(of.task, exit, told.has_begun) {
+        if told.is_elsewhere || !counts(of.task, exit, told.has_begun) {
             return Ok(());
         }
         let outcome = Outcome {
