@@ -14,6 +14,7 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::api::{self, Facts};
+use crate::chronicle::Door;
 use crate::island::island;
 use crate::jobs::{Place, Worker, idle};
 use crate::lock::{self, Busy};
@@ -131,7 +132,7 @@ pub async fn run(mut service: Service) -> anyhow::Result<()> {
 async fn recover(service: &Service) -> anyhow::Result<Option<Recovered>> {
     systemd::status("closing what an earlier run left open");
     let state = &service.surroundings.state;
-    let resume = recover::resume(state, Wreck::Stays, &service.stop);
+    let resume = recover::resume(state, Wreck::Stays, Door::Daemon, &service.stop);
     let told = async {
         loop {
             systemd::extend(RECOVERING.1);

@@ -58,7 +58,7 @@ const LONG_AGO: &str = "2026-01-01T00:00:00Z";
 const SKEW: SignedDuration = SignedDuration::from_mins(5);
 
 /// A run takes its time, and waits for another one.
-const GRACE: Duration = Duration::from_hours(2);
+pub const GRACE: Duration = Duration::from_hours(2);
 
 /// Where no schedule is known, a week and a day: most people want one a week at least.
 const OLD: SignedDuration = SignedDuration::from_hours(8 * 24);

@@ -1,7 +1,7 @@
 //! One run at a time: a lock on a file of the state folder.
 
-use std::fs::{DirBuilder, File, TryLockError};
-use std::os::unix::fs::DirBuilderExt;
+use std::fs::{self, DirBuilder, File, TryLockError};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -51,5 +51,41 @@ fn lock(state: &Path, name: &str) -> anyhow::Result<Option<Lock>> {
         Ok(()) => Ok(Some(Lock { _file: file })),
         Err(TryLockError::WouldBlock) => Ok(None),
         Err(TryLockError::Error(err)) => Err(err).with_context(opening),
+    }
+}
+
+/// The process that has the lock, as far as it can be seen from here. Nobody is kept from the lock
+/// by this, as would be by trying to take it.
+pub fn holder(state: &Path) -> anyhow::Result<Option<u32>> {
+    let Ok(file) = fs::metadata(state.join("lock")) else { return Ok(None) };
+    let locks = fs::read_to_string("/proc/locks").context("reading /proc/locks")?;
+    Ok(holder_in(&locks, file.ino()))
+}
+
+/// The holder of the file with this number. The file system is not compared: btrfs calls itself
+/// one thing here and another there.
+fn holder_in(locks: &str, inode: u64) -> Option<u32> {
+    locks.lines().find_map(|line| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let ["FLOCK", _, "WRITE", pid, file, ..] = words.get(1..)? else { return None };
+        let (_, found) = file.rsplit_once(':')?;
+        (found.parse() == Ok(inode)).then(|| pid.parse().ok()).flatten()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_holder_is_seen_and_not_disturbed() {
+        let folder = tempfile::tempdir().expect("a folder");
+        assert_eq!(holder(folder.path()).expect("it can be read"), None);
+        let lock = take(folder.path()).expect("it is free");
+        assert_eq!(holder(folder.path()).expect("it can be read"), Some(std::process::id()));
+        drop(lock);
+        assert_eq!(holder(folder.path()).expect("it can be read"), None);
+        let waits = "1: -> FLOCK  ADVISORY  WRITE 7 08:01:42 0 EOF";
+        assert_eq!(holder_in(waits, 42), None);
     }
 }

@@ -21,8 +21,8 @@ pub struct Cancelled;
 /// nobody thinks of it.
 const STOPPING: [i32; 5] = [SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP];
 
-/// The exit code of a service that is told twice to stop.
-const AT_ONCE: i32 = 130;
+/// The exit code of a process that a signal has ended before its time.
+const CANCELLED: i32 = 130;
 
 /// A token that is cancelled by each of the [`STOPPING`] signals. Later signals change nothing: the
 /// release of held containers, which is what a cancelled run still has to do, is never cut short.
@@ -48,7 +48,7 @@ pub fn service(on_hangup: impl Fn() + Send + 'static) -> anyhow::Result<Cancella
     let is_stopping = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM, SIGQUIT] {
         // In this order, so that the first one only arms the second.
-        flag::register_conditional_shutdown(signal, AT_ONCE, is_stopping.clone())
+        flag::register_conditional_shutdown(signal, CANCELLED, is_stopping.clone())
             .context(WATCHING)?;
         flag::register(signal, is_stopping.clone()).context(WATCHING)?;
     }
@@ -72,6 +72,17 @@ pub fn service(on_hangup: impl Fn() + Send + 'static) -> anyhow::Result<Cancella
 /// Asks this process to stop when the one that started it ends, however that ends.
 pub fn end_with_parent() -> anyhow::Result<()> {
     prctl::set_pdeathsig(Signal::SIGTERM).context("preparing for the end of the daemon")
+}
+
+/// From here on the next of the [`STOPPING`] signals ends the process at once. For one that holds
+/// nothing, and waits for another.
+pub fn end_at_next() -> anyhow::Result<()> {
+    for signal in STOPPING {
+        let always = Arc::new(AtomicBool::new(true));
+        flag::register_conditional_shutdown(signal, CANCELLED, always)
+            .context("preparing for signals")?;
+    }
+    Ok(())
 }
 
 /// Lets this process go on through the [`STOPPING`] signals, and through a reader that has gone.

@@ -70,6 +70,8 @@ mod settings;
 mod signals;
 #[path = "small/single_files.rs"]
 mod single_files;
+#[path = "small/statuses.rs"]
+mod statuses;
 #[path = "small/storm.rs"]
 mod storm;
 #[path = "small/stubborn.rs"]

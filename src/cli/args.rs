@@ -113,6 +113,8 @@ pub(super) enum Command {
     Unpin(OneBackup),
     /// Look whether everything is in place, and say what to do where it is not
     Check,
+    /// Tell how things stand: what runs, how the last runs ended, what comes next, what needs a look
+    Status(Status),
     /// Close what an interrupted run left open: release what it held, take back its restore, remove
     /// its unfinished files
     Resume(Resume),
@@ -314,6 +316,13 @@ pub(super) struct Prune {
     /// Only show what would be removed
     #[arg(long)]
     pub(super) dry_run: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct Status {
+    /// Only tell, by the exit code, whether the daemon answers
+    #[arg(long)]
+    pub(super) health: bool,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -2,7 +2,7 @@
 
 use super::args::Backup;
 use super::render::{exit, size};
-use super::{Exit, Face};
+use super::{Exit, Face, ask};
 use crate::archive::{Format, Level, Wrapping};
 use crate::backup::{self, Report};
 
@@ -12,6 +12,9 @@ const MUCH: u64 = 64 * 1024 * 1024;
 pub(super) async fn run(face: &Face, args: &Backup) -> anyhow::Result<Exit> {
     if args.dry_run {
         return super::plan::run(face).await;
+    }
+    if let Some(exit) = ask::instead(face).await? {
+        return Ok(exit);
     }
     let wrapping = Wrapping {
         level: Level::new(face.profile.level).unwrap_or_default(),
@@ -23,6 +26,7 @@ pub(super) async fn run(face: &Face, args: &Backup) -> anyhow::Result<Exit> {
     let report = backup::run(&hands, &face.pick(), &request, &wrapping, &face.cancel).await?;
     // The bars go before the result comes.
     drop(hands);
+    face.record.done(Some(&report.slug), Some(report.longest_hold_seconds), &report.warnings);
     face.out.print(&report, || text(&report));
     face.out.warnings(&report.warnings);
     Ok(exit(&report.warnings))

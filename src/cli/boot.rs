@@ -2,16 +2,22 @@
 
 use super::args::Verify;
 use super::render::exit;
-use super::{Exit, Face};
+use super::{Exit, Face, ask};
 use crate::archive::Archive;
 use crate::boot::{self, Order, Report};
 
 pub(super) async fn run(face: &Face, archive: Archive, args: &Verify) -> anyhow::Result<Exit> {
+    if let Some(exit) = ask::instead(face).await? {
+        return Ok(exit);
+    }
     let order = Order { pick: face.pick(), patience: face.profile.patience, deep: args.deep };
     let hands = face.hands().await?;
+    let slug = archive.metadata.slug.clone();
+    face.record.begin(Some(&slug));
     let report = boot::run(&hands, archive, &order, &face.cancel).await?;
     // Its progress ends before anything is printed.
     drop(hands);
+    face.record.done(Some(&slug), None, &report.warnings);
     face.out.print(&report, || text(&report));
     face.out.warnings(&report.warnings);
     Ok(exit(&report.warnings))

@@ -2,32 +2,55 @@
 
 use std::process::ExitCode;
 
+use super::daemon::Refused;
 use super::password::NoPassword;
 use crate::archive::OpenError;
 use crate::catalog::NoSuchBackup;
 use crate::exit::Exit;
 use crate::lock::{Busy, Served};
 use crate::mapfile::BadMap;
-use crate::plan::Refused;
+use crate::plan;
 use crate::restore::RolledBack;
 use crate::settings::{BadSettings, NoSuchProfile};
 use crate::signals::Cancelled;
 
 impl Exit {
+    /// All of them.
+    const ALL: [Exit; 11] = [
+        Exit::Done,
+        Exit::Failed,
+        Exit::Usage,
+        Exit::DoneWithWarnings,
+        Exit::NoSuchBackup,
+        Exit::Busy,
+        Exit::WrongPassword,
+        Exit::RolledBack,
+        Exit::Damaged,
+        Exit::Configuration,
+        Exit::Cancelled,
+    ];
+
+    /// How another process of ours ended.
+    pub fn of_code(code: u8) -> Exit {
+        Exit::ALL.into_iter().find(|it| *it as u8 == code).unwrap_or(Exit::Failed)
+    }
+
     /// The code for an error, whatever context is around it.
     pub fn of(err: &anyhow::Error) -> Exit {
-        if let Some(refused) = err.downcast_ref::<Refused>() {
+        if let Some(refused) = err.downcast_ref::<plan::Refused>() {
             return match refused {
-                Refused::BadLabel { .. } | Refused::UnknownMapped { .. } => Exit::Configuration,
-                Refused::NoHome { .. } | Refused::Nothing(_) | Refused::Silent { .. } => {
-                    Exit::Failed
+                plan::Refused::BadLabel { .. } | plan::Refused::UnknownMapped { .. } => {
+                    Exit::Configuration
                 }
-                Refused::SeveralHomes { .. }
-                | Refused::UnknownHome { .. }
-                | Refused::UnknownItem { .. }
-                | Refused::BadName { .. }
-                | Refused::NotWanted { .. }
-                | Refused::BadGlob { .. } => Exit::Usage,
+                plan::Refused::NoHome { .. }
+                | plan::Refused::Nothing(_)
+                | plan::Refused::Silent { .. } => Exit::Failed,
+                plan::Refused::SeveralHomes { .. }
+                | plan::Refused::UnknownHome { .. }
+                | plan::Refused::UnknownItem { .. }
+                | plan::Refused::BadName { .. }
+                | plan::Refused::NotWanted { .. }
+                | plan::Refused::BadGlob { .. } => Exit::Usage,
             };
         }
         match err.downcast_ref::<OpenError>() {
@@ -37,6 +60,9 @@ impl Exit {
                 return Exit::WrongPassword;
             }
             None => (),
+        }
+        if let Some(refused) = err.downcast_ref::<Refused>() {
+            return refused.exit();
         }
         match err {
             _ if err.is::<Cancelled>() => Exit::Cancelled,

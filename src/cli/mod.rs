@@ -3,9 +3,11 @@
 //! One file a command. It decides nothing about homes or backups.
 
 mod args;
+mod ask;
 mod backup;
 mod boot;
 mod check;
+mod daemon;
 mod diff;
 mod exit;
 mod files;
@@ -21,10 +23,12 @@ mod pin;
 mod plan;
 mod progress;
 mod prune;
+mod record;
 mod render;
 mod restore;
 mod resume;
 mod serve;
+mod status;
 mod words;
 
 use std::ffi::OsString;
@@ -36,6 +40,7 @@ use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 
 use self::args::{Args, Command};
+use self::record::Record;
 use self::render::Out;
 use crate::archive::Archive;
 use crate::capture::DEEP_STACK;
@@ -67,7 +72,13 @@ fn run_with(words: impl Iterator<Item = OsString>) -> Exit {
         }
     };
     let out = Out::of(args.common.json);
-    match carry_out(args, out) {
+    let record = Arc::new(Record::new(&args));
+    let ended = carry_out(args, out, record.clone());
+    if let Err(err) = record.end(&ended) {
+        // What was asked for is done, or not, all the same.
+        out.warnings(&[format!("{err:#}")]);
+    }
+    match ended {
         Ok(exit) => exit,
         Err(err) => {
             out.error(&err);
@@ -76,12 +87,17 @@ fn run_with(words: impl Iterator<Item = OsString>) -> Exit {
     }
 }
 
-fn carry_out(args: Args, out: Out) -> anyhow::Result<Exit> {
+fn carry_out(args: Args, out: Out, record: Arc<Record>) -> anyhow::Result<Exit> {
     match &args.command {
         Command::Guardian => return guardian::run(&args.common.state_folder()?, out),
         Command::Completions { shell } => return Ok(manual::completions(*shell)),
         Command::Man { folder } => return manual::man(folder),
         Command::Serve => return serve::run(args),
+        // No mistake in the settings keeps it from telling how things stand.
+        Command::Status(status) if status.health => {
+            return runtime()?.block_on(status::health(out));
+        }
+        Command::Status(_) => return runtime()?.block_on(status::run(&args, out)),
         _ => (),
     }
     if job::is_one() {
@@ -92,7 +108,8 @@ fn carry_out(args: Args, out: Out) -> anyhow::Result<Exit> {
     let (settings, profile) = words::settings(&args)?;
     runtime()?.block_on(async {
         let (common, password) = (args.common, OnceCell::new());
-        let face = Face { out, common, settings, profile, cancel, password };
+        let unlocked_with = OnceCell::new();
+        let face = Face { out, common, settings, profile, cancel, password, unlocked_with, record };
         match args.command {
             Command::Plan(_) => plan::run(&face).await,
             Command::Backup(args) => backup::run(&face, &args).await,
@@ -115,9 +132,10 @@ fn carry_out(args: Args, out: Out) -> anyhow::Result<Exit> {
             Command::Resume(args) => resume::run(&face, &args).await,
             // They need none of this, and were answered above.
             Command::Guardian
+            | Command::Serve
+            | Command::Status(_)
             | Command::Completions { .. }
-            | Command::Man { .. }
-            | Command::Serve => Ok(Exit::Done),
+            | Command::Man { .. } => Ok(Exit::Done),
         }
     })
 }
@@ -142,6 +160,10 @@ struct Face {
     cancel: CancellationToken,
     /// What [`Face::password`] has read.
     password: OnceCell<Option<Secret>>,
+    /// The password of the backup that was opened.
+    unlocked_with: OnceCell<Secret>,
+    /// What the chronicle gets.
+    record: Arc<Record>,
 }
 
 impl Face {
@@ -204,6 +226,8 @@ impl Face {
             return Ok(archive);
         }
         let password = self.password_for(&archive.path).await?;
+        // Of the two that a comparison opens, neither is for anybody else.
+        let _ = self.unlocked_with.set(password.clone());
         island("opening", move || {
             archive.unlock(password)?;
             Ok(archive)

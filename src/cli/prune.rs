@@ -6,7 +6,7 @@ use super::args::Prune;
 use super::exit::Mistake;
 use super::list::local;
 use super::render::{size, table};
-use super::{Exit, Face};
+use super::{Exit, Face, ask};
 use crate::island::island;
 use crate::model::Job;
 use crate::prune::{self, Judged};
@@ -43,6 +43,11 @@ struct Task {
 }
 
 pub(super) async fn run(face: &Face, args: Prune) -> anyhow::Result<Exit> {
+    if !args.dry_run
+        && let Some(exit) = ask::instead(face).await?
+    {
+        return Ok(exit);
+    }
     let tasks = tasks(face).await?;
     let state = face.common.state_folder()?;
     let done = island("pruning", move || {

@@ -5,6 +5,7 @@ use std::io::Write;
 
 use bytesize::ByteSize;
 use serde::Serialize;
+use serde_json::Value;
 
 use super::{Exit, job};
 use crate::lines::Line;
@@ -65,6 +66,11 @@ impl Out {
             object["reason"] = reason.as_str().into();
             object["log"] = log.as_str().into();
         }
+        self.failed(object, message);
+    }
+
+    /// The same for an error that another process had.
+    pub(super) fn failed(self, object: Value, message: String) {
         if self == Out::Lines {
             return job::say(&Line::Failed { object, message });
         }

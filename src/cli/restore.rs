@@ -5,9 +5,8 @@ use std::path::PathBuf;
 
 use super::args::Restore;
 use super::exit::Mistake;
-use super::onto;
 use super::render::{exit, size, table};
-use super::{Exit, Face};
+use super::{Exit, Face, ask, onto};
 use crate::archive::Archive;
 use crate::hands::Hands;
 use crate::island::island;
@@ -42,8 +41,8 @@ pub(super) async fn run(face: &Face, args: Restore) -> anyhow::Result<Exit> {
             leaves_wreck: args.no_rollback,
         },
     };
-    let hands = face.hands().await?;
     if args.dry_run || !args.yes {
+        let hands = face.hands().await?;
         match restore::foresee(&hands, &archive, &order).await? {
             Ok(mut site) => {
                 let outlook =
@@ -61,8 +60,14 @@ pub(super) async fn run(face: &Face, args: Restore) -> anyhow::Result<Exit> {
             Err(new) => confirm(face, &onto::text(&archive, &new))?,
         }
     }
+    if let Some(exit) = ask::instead(face).await? {
+        return Ok(exit);
+    }
+    let hands = face.hands().await?;
+    face.record.begin(Some(&archive.metadata.slug));
     let report = restore::run(&hands, archive, &order, &face.cancel).await?;
     drop(hands);
+    face.record.done(Some(&report.slug), Some(report.longest_hold_seconds), &report.warnings);
     face.out.print(&report, || done(&report));
     face.out.warnings(&report.warnings);
     Ok(exit(&report.warnings))

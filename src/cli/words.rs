@@ -16,6 +16,11 @@ pub(super) fn settings(args: &Args) -> anyhow::Result<(Settings, Profile)> {
     Ok((settings, profile))
 }
 
+/// Whether the words say what a backup holds or is called.
+pub(super) fn chooses(args: &Args) -> bool {
+    written(args).chooses()
+}
+
 fn written(args: &Args) -> Written {
     let common = &args.common;
     let all = Written {

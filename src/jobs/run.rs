@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::story::{Story, failed};
 use super::{By, Request};
+use crate::chronicle::Door;
 use crate::exit::Exit;
 use crate::island::island;
 use crate::lines::Line;
@@ -240,7 +241,9 @@ impl Running<'_> {
         let mut recovered = loop {
             let state = &self.place.surroundings.state;
             // Containers may be held: nothing ends this.
-            match recover::resume(state, Wreck::Stays, &CancellationToken::new()).await {
+            match recover::resume(state, Wreck::Stays, Door::Daemon, &CancellationToken::new())
+                .await
+            {
                 Err(err) if err.is::<Busy>() && since.elapsed() < GUARDIAN => {
                     sleep(BETWEEN_LOCKS).await;
                 }

@@ -92,6 +92,17 @@ pub enum Story {
     Boot,
 }
 
+impl Story {
+    /// Its name for people.
+    pub fn word(self) -> &'static str {
+        match self {
+            Story::Backup => "a backup",
+            Story::Restore => "a restore",
+            Story::Boot => "a boot test",
+        }
+    }
+}
+
 /// A container that may be held, with all that it takes to let it go on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OpenHold {

@@ -1,6 +1,6 @@
 //! What the events of a journal leave open.
 
-use super::{Event, OpenHold, OpenSwap, OwedAfter, RawPath, Stage};
+use super::{Event, OpenHold, OpenSwap, OwedAfter, RawPath, Stage, Story};
 
 /// What nobody has closed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -57,6 +57,14 @@ pub fn open(events: &[Event]) -> Open {
         }
     }
     open
+}
+
+/// What kind of run the events tell of, where they say.
+pub fn story(events: &[Event]) -> Option<Story> {
+    events.iter().rev().find_map(|it| match it {
+        Event::Began { story, .. } => Some(*story),
+        _ => None,
+    })
 }
 
 impl Open {

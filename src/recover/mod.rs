@@ -20,6 +20,7 @@ pub(crate) use self::boot::clear;
 use self::debris::{remove, run_owed};
 use self::release::release;
 pub use self::swap::{Wreck, take_back};
+use crate::chronicle::{self, Door};
 use crate::engine::{Engine, Error};
 use crate::guardian::Guardian;
 use crate::hands::Hands;
@@ -59,6 +60,18 @@ pub struct Recovered {
     pub kept: Option<String>,
     /// What a person should look at.
     pub warnings: Vec<String>,
+}
+
+impl Recovered {
+    /// Each thing that was closed, in one line.
+    pub fn lines(&self) -> Vec<String> {
+        let back = self.taken_back.iter().map(|it| format!("took back the restore of {it}"));
+        let kept = self.kept.iter().map(|it| format!("kept what was restored from {it}"));
+        let released = self.released.iter().map(|it| format!("released {it}"));
+        let removed = self.removed.iter().map(|it| format!("removed {}", it.display()));
+        let boots = self.boot_tests.iter().map(|it| format!("removed boot test {it}"));
+        back.chain(kept).chain(released).chain(removed).chain(boots).collect()
+    }
 }
 
 /// What a run works at: the lock is its own, and the journal is open.
@@ -111,7 +124,7 @@ impl Desk {
 pub async fn begin(hands: &Hands, story: Story) -> anyhow::Result<Desk> {
     let state = hands.state.clone();
     let lock = island("locking", move || lock::take(&state)).await?;
-    let (recovered, left) = close_all(&hands.engine, &hands.state, Wreck::Stays).await?;
+    let (recovered, left) = close_all(&hands.engine, &hands.state, Wreck::Stays, Door::Run).await?;
     match &left.swap {
         Some(open) if open.stage == Stage::Left => anyhow::bail!(swap::waits(open)),
         // What is only to be removed is in nobody's way but that of the next exchange.
@@ -145,6 +158,7 @@ pub async fn is_needed(state: &Path) -> anyhow::Result<bool> {
 pub async fn resume(
     state: &Path,
     wreck: Wreck,
+    door: Door,
     cancel: &CancellationToken,
 ) -> anyhow::Result<Recovered> {
     if !is_needed(state).await? {
@@ -152,7 +166,7 @@ pub async fn resume(
     }
     let folder = state.to_owned();
     let lock = island("locking", move || lock::take(&folder)).await?;
-    under_lock(state, lock, wreck, cancel).await
+    under_lock(state, lock, wreck, door, cancel).await
 }
 
 /// The same for the guardian, whose run has just died; nothing where another run is there already.
@@ -166,7 +180,9 @@ pub async fn take_over(state: &Path) -> anyhow::Result<Option<Recovered>> {
         match island("locking", move || lock::take(&folder)).await {
             Ok(lock) => {
                 let never = CancellationToken::new();
-                return under_lock(state, lock, Wreck::Stays, &never).await.map(Some);
+                return under_lock(state, lock, Wreck::Stays, Door::Guardian, &never)
+                    .await
+                    .map(Some);
             }
             Err(err) if !err.is::<Busy>() => return Err(err),
             Err(_) if since.elapsed() > PATIENCE_FOR_LOCK => return Ok(None),
@@ -179,10 +195,11 @@ async fn under_lock(
     state: &Path,
     _lock: Lock,
     wreck: Wreck,
+    door: Door,
     cancel: &CancellationToken,
 ) -> anyhow::Result<Recovered> {
     let engine = connect(cancel).await?;
-    let (mut recovered, left) = close_all(&engine, state, wreck).await?;
+    let (mut recovered, left) = close_all(&engine, state, wreck, door).await?;
     let state = state.to_owned();
     let started = island("starting the journal", move || Journal::start(&state, &left.events()));
     // Everything is closed; that it cannot be written down only means that it is looked at again.
@@ -204,16 +221,17 @@ async fn connect(cancel: &CancellationToken) -> anyhow::Result<Engine> {
     }
 }
 
-/// Closes what can be closed; gives that and what is still open.
+/// Closes what can be closed, and remembers that; gives it and what is still open.
 async fn close_all(
     engine: &Engine,
     state: &Path,
     wreck: Wreck,
+    door: Door,
 ) -> anyhow::Result<(Recovered, Open)> {
-    let state = state.to_owned();
-    let (journal, mut open) = island("reading the journal", move || {
-        let (journal, events) = Journal::go_on(&state)?;
-        Ok((journal, journal::open(&events)))
+    let folder = state.to_owned();
+    let (journal, mut open, story) = island("reading the journal", move || {
+        let (journal, events) = Journal::go_on(&folder)?;
+        Ok((journal, journal::open(&events), journal::story(&events)))
     })
     .await?;
     let mut recovered = Recovered::default();
@@ -239,5 +257,20 @@ async fn close_all(
     .await?;
     recovered.removed.extend(removed);
     recovered.warnings.extend(problems);
+    remember(state, story, door, &mut recovered).await;
     Ok((recovered, open))
+}
+
+/// Writes down for `hearthkeep status` what was closed.
+async fn remember(state: &Path, story: Option<Story>, by: Door, recovered: &mut Recovered) {
+    let (closed, warnings) = (recovered.lines(), recovered.warnings.clone());
+    if closed.is_empty() && warnings.is_empty() {
+        return;
+    }
+    let state = state.to_owned();
+    let told = island("writing the chronicle", move || {
+        chronicle::closed(&state, by, story, closed, warnings)
+    });
+    // Everything is closed; that it cannot be written down is only worth a word.
+    recovered.warnings.extend(told.await.err().map(|err| format!("{err:#}")));
 }

@@ -98,7 +98,14 @@ impl Bench {
         command.env("HEARTHKEEP_STATE", self.path().join("state")).args(arguments);
         // Nor those of the machine.
         command.env("HEARTHKEEP_CONFIG", "/dev/null");
+        // Nor the daemon.
+        command.env("HEARTHKEEP_SOCKET", self.socket());
         command
+    }
+
+    /// Where a daemon of this bench listens.
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.path().join("hearthkeep.sock")
     }
 
     /// Runs the program to its end.
