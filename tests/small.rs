@@ -64,6 +64,8 @@ mod refusals;
 mod room;
 #[path = "small/routes.rs"]
 mod routes;
+#[path = "small/served.rs"]
+mod served;
 #[path = "small/settings.rs"]
 mod settings;
 #[path = "small/signals.rs"]

@@ -121,3 +121,198 @@ impl Queue {
         self.waiting.iter()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
+    use super::super::request::By;
+    use super::*;
+
+    fn request(words: &[&str], by: By) -> Request {
+        Request {
+            words: words.iter().map(|it| (*it).to_owned()).collect(),
+            variables: std::collections::BTreeMap::new(),
+            folder: None,
+            password: None,
+            by,
+        }
+    }
+
+    /// What may happen to a queue.
+    #[derive(Debug, Clone)]
+    enum Deed {
+        Offer(usize, By),
+        Begin,
+        End,
+        /// One of the jobs that there ever were.
+        Withdraw(usize),
+        Close,
+    }
+
+    const WORDS: [&[&str]; 6] = [
+        &["backup"],
+        &["backup", "--profile", "night"],
+        &["verify", "x"],
+        &["prune"],
+        &["restore", "x"],
+        &["restore", "y"],
+    ];
+
+    fn deed() -> impl Strategy<Value = Deed> {
+        let by = prop_oneof![Just(By::Socket), Just(By::Schedule)];
+        prop_oneof![
+            8 => (0..WORDS.len(), by).prop_map(|(n, by)| Deed::Offer(n, by)),
+            4 => Just(Deed::Begin),
+            3 => Just(Deed::End),
+            4 => (0..2000_usize).prop_map(Deed::Withdraw),
+            1 => (0..200_u8).prop_map(|it| if it == 0 { Deed::Close } else { Deed::Begin }),
+        ]
+    }
+
+    /// The same policy without a queue: a list of all jobs that there ever were, each with what it
+    /// is now.
+    #[derive(Debug, Default)]
+    struct Model {
+        /// Index of words, askers, place.
+        jobs: Vec<(usize, usize, Place)>,
+        is_closing: bool,
+    }
+
+    #[derive(Debug, Clone, Copy, PartialEq)]
+    enum Place {
+        Waits,
+        Runs,
+        Over,
+    }
+
+    impl Model {
+        fn is_restore(words: usize) -> bool {
+            WORDS[words][0] == "restore"
+        }
+
+        fn first(&self, place: Place) -> Option<usize> {
+            self.jobs.iter().position(|it| it.2 == place)
+        }
+
+        fn offer(&mut self, words: usize) -> Result<usize, Refused> {
+            if self.is_closing {
+                return Err(Refused::Closing);
+            }
+            let same = self.jobs.iter().position(|it| it.0 == words && it.2 == Place::Waits);
+            if let Some(n) = same {
+                self.jobs[n].1 += 1;
+                return Ok(n);
+            }
+            if self.jobs.iter().any(|it| it.2 != Place::Over && Model::is_restore(it.0)) {
+                return Err(Refused::Restore);
+            }
+            self.jobs.push((words, 1, Place::Waits));
+            Ok(self.jobs.len() - 1)
+        }
+
+        fn withdraw(&mut self, n: usize) -> Withdrawn {
+            let Some(job) = self.jobs.get_mut(n).filter(|it| it.2 != Place::Over) else {
+                return Withdrawn::Unknown;
+            };
+            job.1 = job.1.saturating_sub(1);
+            match (job.1, job.2) {
+                (0, Place::Runs) => Withdrawn::Runs,
+                (0, _) => {
+                    job.2 = Place::Over;
+                    Withdrawn::Gone
+                }
+                _ => Withdrawn::Wanted,
+            }
+        }
+    }
+
+    /// What a model has at the beginning of its life belongs to it as the queue has it.
+    fn assert_same(queue: &Queue, model: &Model) {
+        let at = |place: Place| {
+            let jobs = model.jobs.iter().enumerate().filter(move |(_, it)| it.2 == place);
+            jobs.map(|(n, it)| (n.to_string(), it.1)).collect::<Vec<_>>()
+        };
+        let told = |it: &Entry| (it.id.clone(), it.askers);
+        assert_eq!(queue.running().map(told).into_iter().collect::<Vec<_>>(), at(Place::Runs));
+        assert_eq!(queue.waiting().map(told).collect::<Vec<_>>(), at(Place::Waits));
+        // What follows from the rules, whatever the model says.
+        let waiting: Vec<&Entry> = queue.waiting().collect();
+        let words: BTreeSet<&Vec<String>> = waiting.iter().map(|it| &it.request.words).collect();
+        assert_eq!(words.len(), waiting.len(), "equal ones wait once");
+        let all: Vec<&Entry> = queue.running().into_iter().chain(waiting).collect();
+        let restore = all.iter().position(|it| it.kind == Kind::Restore);
+        assert!(restore.is_none_or(|n| n == all.len() - 1), "nothing comes after a restore");
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+        #[test]
+        fn it_does_what_the_model_does(deeds in prop::collection::vec(deed(), 1000..1500)) {
+            let (mut queue, mut model) = (Queue::default(), Model::default());
+            for deed in deeds {
+                match deed {
+                    Deed::Offer(words, by) => {
+                        let id = model.jobs.len().to_string();
+                        let taken = queue.offer(id, request(WORDS[words], by));
+                        prop_assert_eq!(taken, model.offer(words).map(|it| it.to_string()));
+                    }
+                    Deed::Begin => {
+                        let begun = queue.begin().map(|it| it.id.clone());
+                        let next = model.first(Place::Waits);
+                        let next = next.filter(|_| model.first(Place::Runs).is_none());
+                        prop_assert_eq!(begun, next.map(|it| it.to_string()));
+                        next.into_iter().for_each(|it| model.jobs[it].2 = Place::Runs);
+                    }
+                    Deed::End => {
+                        let ended = queue.end().map(|it| it.id);
+                        let runs = model.first(Place::Runs);
+                        prop_assert_eq!(ended, runs.map(|it| it.to_string()));
+                        runs.into_iter().for_each(|it| model.jobs[it].2 = Place::Over);
+                    }
+                    Deed::Withdraw(n) => {
+                        let n = n % (model.jobs.len() + 1);
+                        prop_assert_eq!(queue.withdraw(&n.to_string()), model.withdraw(n));
+                    }
+                    Deed::Close => {
+                        let dropped: Vec<String> =
+                            queue.close().into_iter().map(|it| it.id).collect();
+                        let waited: Vec<usize> = (0..model.jobs.len())
+                            .filter(|it| model.jobs[*it].2 == Place::Waits)
+                            .collect();
+                        let names: Vec<String> = waited.iter().map(usize::to_string).collect();
+                        prop_assert_eq!(dropped, names);
+                        waited.into_iter().for_each(|it| model.jobs[it].2 = Place::Over);
+                        model.is_closing = true;
+                    }
+                }
+                assert_same(&queue, &model);
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_job_is_refused() {
+        let mut queue = Queue::default();
+        for words in [&["list"][..], &[], &["--json", "backup"]] {
+            let refused = queue.offer("1".to_owned(), request(words, By::Socket));
+            assert_eq!(refused, Err(Refused::NoJob), "{words:?}");
+        }
+    }
+
+    #[test]
+    fn other_settings_make_another_job() {
+        let mut queue = Queue::default();
+        let plain = request(&["backup"], By::Socket);
+        let folder = Request { folder: Some("/srv".into()), ..plain.clone() };
+        let password =
+            Request { password: Some(crate::secret::Secret::new("x".to_owned())), ..plain.clone() };
+        let due = Request { by: By::Schedule, ..plain.clone() };
+        let all = [plain, folder, password, due];
+        let ids = all.map(|it| queue.offer(queue.waiting().count().to_string(), it));
+        assert_eq!(ids, ["0", "1", "2", "0"].map(|it| Ok(it.to_owned())));
+    }
+}

@@ -242,7 +242,7 @@ fn what_was_stopped_while_it_was_held_is_started() {
 }
 
 /// Kills a backup while everything is held, with its guardian or `alone`; gives when.
-fn kill_in_the_hold(home: &Home, alone: bool) -> Instant {
+pub(crate) fn kill_in_the_hold(home: &Home, alone: bool) -> Instant {
     let mut command = home.command(&["backup"]);
     if alone {
         command.env(NO_GUARDIAN, "1");

@@ -9,6 +9,7 @@ pub(crate) mod facts;
 pub(crate) mod home;
 pub(crate) mod process;
 pub(crate) mod secured;
+pub(crate) mod served;
 pub(crate) mod supervisor;
 
 use std::fs;
@@ -96,7 +97,8 @@ impl Bench {
             }
         }
         command.env("HEARTHKEEP_STATE", self.path().join("state")).args(arguments);
-        // Nor those of the machine.
+        // Nor the daemon and the settings of the machine.
+        command.env("HEARTHKEEP_SOCKET", self.path().join("hearthkeep.sock"));
         command.env("HEARTHKEEP_CONFIG", "/dev/null");
         // Nor the daemon.
         command.env("HEARTHKEEP_SOCKET", self.socket());
