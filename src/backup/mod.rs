@@ -135,6 +135,7 @@ async fn carry_out(
     };
     let before = hooks_before(&run).await?;
     let still = still::still(&run, capture, &before).await;
+    hands.monitor.silence(hooks::longest(before.owed.iter().map(|it| &it.hook)));
     // Whatever became of the hold, and as soon as it is over.
     let after = hooks::after(&hands.engine, &before.owed).await;
     note_done(&run).await;
@@ -223,6 +224,8 @@ async fn hooks_before(run: &Run<'_>) -> anyhow::Result<Before> {
     }
     if !run.plan.hooks.is_empty() {
         run.hands.monitor.step("running the hooks of containers", 0);
+        let hooks = run.plan.hooks.iter().filter_map(|it| it.before.as_ref());
+        run.hands.monitor.silence(hooks::longest(hooks));
     }
     Ok(hooks::before(&run.hands.engine, &run.plan.hooks, run.cancel).await)
 }

@@ -92,6 +92,7 @@ async fn hold(run: &Run<'_>, work: Work, still: &mut Still) -> anyhow::Result<Ta
     let (engine, journal) = (&run.hands.engine, &run.desk.journal);
     run.hands.monitor.step("holding the containers", 0);
     let holds = quiesce::as_they_are(engine, &run.plan.holds).await?;
+    run.hands.monitor.silence(quiesce::longest_hold(&holds));
     let locked = databases::lock(engine, &run.plan.databases, run.cancel).await;
     let mut holding = match quiesce::hold(engine, journal, &holds, run.cancel).await {
         Ok(held) => Some(Holding { held, locked }),

@@ -110,6 +110,7 @@ impl Trial<'_> {
             patience: self.patience,
             settle: SETTLE,
         };
+        self.hands.monitor.silence(gate.patience.saturating_add(gate.settle));
         match gate::pass(&self.hands.engine, &gate, self.cancel).await {
             Ok(()) => Ok(()),
             Err(err) if err.is::<Cancelled>() || err.is::<engine::Error>() => Err(err),

@@ -55,6 +55,8 @@ impl Monitor for Lines {
     }
 
     fn silence(&self, longest: Duration) {
-        say(&Line::Silence(longest.as_secs().saturating_add(1)));
+        if !longest.is_zero() {
+            say(&Line::Silence(longest.as_secs().saturating_add(1)));
+        }
     }
 }

@@ -3,6 +3,8 @@
 //! An `.after` is owed from the moment on at which the `.before` of its container is begun, whatever
 //! becomes of that: it often undoes what the other did.
 
+use std::time::Duration;
+
 use anyhow::anyhow;
 use serde::Serialize;
 use tokio::time::Instant;
@@ -76,6 +78,11 @@ pub fn intended(hooks: &[Hooks]) -> Vec<Owed> {
 fn owed(hooks: &Hooks) -> Option<Owed> {
     let hook = hooks.after.clone()?;
     Some(Owed { id: hooks.id.clone(), name: hooks.name.clone(), hook })
+}
+
+/// How long these may take, one after the other.
+pub fn longest<'a>(hooks: impl Iterator<Item = &'a Hook>) -> Duration {
+    hooks.fold(Duration::ZERO, |sum, it| sum.saturating_add(it.timeout))
 }
 
 /// Runs the hooks before the hold, one after the other, until one fails the run.

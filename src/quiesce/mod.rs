@@ -87,6 +87,13 @@ pub fn longest_stop(stop_timeout: Option<Duration>) -> Duration {
     stop_timeout.unwrap_or(STOP_TIMEOUT).saturating_add(STOP_MARGIN).min(LONGEST_STOP)
 }
 
+/// How long it may take until all of them are held: those to stop come one after the other, and
+/// nothing is heard meanwhile.
+pub fn longest_hold(holds: &[Hold]) -> Duration {
+    let stops = holds.iter().filter(|it| it.how == How::Stop);
+    stops.fold(Duration::ZERO, |sum, it| sum.saturating_add(longest_stop(it.stop_timeout)))
+}
+
 /// The holds as they are needed now: time has passed since the plan, and what somebody has stopped
 /// or paused meanwhile has to stay so.
 pub async fn as_they_are(engine: &Engine, holds: &[Hold]) -> anyhow::Result<Vec<Hold>> {

@@ -30,6 +30,7 @@ pub(super) async fn come_up(
     let answers = running.iter().any(|it| it.name == home.name);
     let answering = answers.then(|| (home.name.clone(), port));
     let Trial { patience, settle, .. } = trial;
+    hands.monitor.silence(patience.saturating_add(settle));
     gate::pass(&hands.engine, &Gate { running, answering, patience, settle }, cancel).await
 }
 

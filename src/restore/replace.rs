@@ -38,6 +38,7 @@ pub(super) async fn replace(
     cancel: &CancellationToken,
 ) -> anyhow::Result<Replaced> {
     hands.monitor.step("stopping the containers", 0);
+    hands.monitor.silence(quiesce::longest_hold(&plan.stops));
     let held = match quiesce::hold(&hands.engine, journal, &plan.stops, cancel).await {
         Ok(held) => held,
         Err(err) => return Err(give_up(moves, err).await),

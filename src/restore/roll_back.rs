@@ -6,7 +6,7 @@ use crate::gate;
 use crate::hands::Hands;
 use crate::journal::{Event, Journal, OpenSwap};
 use crate::plan::RestorePlan;
-use crate::quiesce::note;
+use crate::quiesce::{self, note};
 use crate::recover;
 
 /// The restored home did not come up; the old one is back.
@@ -44,6 +44,7 @@ pub(super) async fn roll_back(
     reason: anyhow::Error,
 ) -> anyhow::Error {
     hands.monitor.step("rolling back", 0);
+    hands.monitor.silence(quiesce::longest_hold(&plan.stops));
     let log = log_of(hands, plan, &reason).await;
     match recover::take_back(&hands.engine, journal, swap).await {
         Ok(warnings) => {

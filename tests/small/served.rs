@@ -275,6 +275,67 @@ fn the_watchdog_is_fed_by_life_alone() {
 }
 
 #[test]
+fn a_job_that_waits_for_a_slow_container_feeds_it_too() {
+    const INTERVAL: Duration = Duration::from_secs(2);
+    let home = Home::new("served-slow");
+    // It has no ear for this signal, so that the engine waits for five seconds.
+    home.companion("slow", &["--label", "hearthkeep.hold=stop", "--stop-signal", "SIGUSR2"]);
+    let mut command = home.command(&["serve"]);
+    command.env("WATCHDOG_USEC", INTERVAL.as_micros().to_string());
+    let served = Served::with(command, home.bench.path());
+    let since = Instant::now();
+    let id = served.ask(&["backup"]);
+    assert_eq!(served.ended(&id), 0);
+    assert!(since.elapsed() > 2 * INTERVAL, "it took its time: {:?}", since.elapsed());
+    let said = served.said();
+    let fed = said.iter().filter(|(_, it)| it.contains("WATCHDOG=1")).map(|(at, _)| *at);
+    let fed: Vec<Instant> = fed.collect();
+    let longest = fed.windows(2).map(|it| it[1] - it[0]).max().expect("it was fed");
+    assert!(longest < INTERVAL, "{longest:?}");
+}
+
+#[test]
+fn while_nothing_is_to_do_it_is_small_and_sleeps() {
+    const LOOK: Duration = Duration::from_secs(30);
+    let home = Home::new("served-idle");
+    let served = Served::start(&home);
+    let id = served.ask(&["backup"]);
+    assert_eq!(served.ended(&id), 0);
+    // Threads that are not needed any more go after ten seconds.
+    wait_until("its threads are gone", || tasks(&served).len() <= 2);
+    let before = switches(&served);
+    // The one wait that is the test itself: what must not happen can only be waited for.
+    std::thread::sleep(LOOK);
+    let n = switches(&served) - before;
+    assert!(n <= 2, "it woke {n} times");
+    let status = fs::read_to_string(format!("/proc/{}/status", served.pid())).expect("it lives");
+    let kib = |key: &str| -> u64 {
+        let line = status.lines().find_map(|it| it.strip_prefix(key)).expect("the kernel says it");
+        line.trim().trim_end_matches(" kB").parse().expect("a number")
+    };
+    // The code of a debug build is several times as large as that of the real one.
+    let (has, most) = match cfg!(debug_assertions) {
+        true => (kib("RssAnon:"), 6 << 10),
+        false => (kib("VmRSS:"), 15 << 10),
+    };
+    assert!(has <= most, "{has} KiB of {most}");
+}
+
+fn tasks(served: &Served) -> Vec<PathBuf> {
+    let tasks = fs::read_dir(format!("/proc/{}/task", served.pid())).expect("it lives");
+    tasks.map(|it| it.expect("it can be read").path()).collect()
+}
+
+fn switches(served: &Served) -> u64 {
+    let of = |task: PathBuf| {
+        let status = fs::read_to_string(task.join("status")).expect("it lives");
+        let line = status.lines().find_map(|it| it.strip_prefix("voluntary_ctxt_switches:"));
+        line.and_then(|it| it.trim().parse::<u64>().ok()).expect("the kernel counts them")
+    };
+    tasks(served).into_iter().map(of).sum()
+}
+
+#[test]
 fn a_password_is_in_no_argument_and_no_environment() {
     const PASSWORD: &str = "correct horse battery staple";
     let home = Home::new("served-password");
