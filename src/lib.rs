@@ -20,6 +20,7 @@ pub mod companions;
 pub mod compose;
 pub mod compose_file;
 pub mod daemon;
+pub mod due;
 pub mod engine;
 pub mod exit;
 mod faults;
