@@ -11,6 +11,7 @@ pub mod api;
 pub mod archive;
 pub mod backup;
 pub mod boot;
+pub mod calendar;
 pub mod capture;
 pub mod catalog;
 pub mod check;
