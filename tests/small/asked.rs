@@ -57,8 +57,10 @@ impl<'a> Served<'a> {
 
 impl Drop for Served<'_> {
     fn drop(&mut self) {
-        send("TERM", &self.process.id().to_string());
-        _ = self.process.wait();
+        if matches!(self.process.try_wait(), Ok(None)) {
+            send("TERM", &self.process.id().to_string());
+            _ = self.process.wait();
+        }
     }
 }
 
@@ -144,14 +146,14 @@ fn an_interrupt_cancels_it_and_a_second_one_leaves() {
     endless(&home);
     let served = Served::new(&home);
     let client = start(&home, &["backup"]);
-    served.wait_for_step("writing");
+    served.wait_for_step("archiving");
     send("INT", &client.id().to_string());
     let run = end(client).ends(130);
     assert!(run.error().contains("cancelled"), "{run:?}");
     assert_eq!((home.state("homeassistant"), home.store().len()), ("running".to_owned(), 0));
 
     let client = start(&home, &["backup"]);
-    served.wait_for_step("writing");
+    served.wait_for_step("archiving");
     let job = served.job();
     send("STOP", &job);
     send("INT", &client.id().to_string());
@@ -172,7 +174,7 @@ fn a_restore_refuses_what_comes_after_it() {
     endless(&home);
     let served = Served::new(&home);
     let first = start(&home, &["backup"]);
-    served.wait_for_step("writing");
+    served.wait_for_step("archiving");
     let restore = start(&home, &["restore", path.to_str().expect("a path"), "--yes"]);
     wait_until("the restore waits", || {
         served.status()["waiting"].as_array().is_some_and(|it| it.len() == 1)
@@ -193,7 +195,7 @@ fn a_daemon_that_goes_away_is_told_with_what_to_do() {
     endless(&home);
     let mut served = Served::new(&home);
     let client = start(&home, &["backup"]);
-    served.wait_for_step("writing");
+    served.wait_for_step("archiving");
     served.process.kill().expect("it runs");
     served.process.wait().expect("it ends");
     let run = end(client).ends(1);
