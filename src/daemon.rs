@@ -14,6 +14,7 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::api::{self, Facts};
+use crate::calendar::Calendar;
 use crate::chronicle::Door;
 use crate::island::island;
 use crate::jobs::{Place, Worker, idle};
@@ -67,7 +68,7 @@ pub async fn run(mut service: Service) -> anyhow::Result<()> {
     let log = &service.log;
 
     let (recovered, recoveries) = watch::channel(recovered);
-    let (settings, _settings) = watch::channel(current.settings);
+    let (settings, settings_now) = watch::channel(current.settings);
     let (settings_error, settings_errors) = watch::channel(None);
     let place = |kept| {
         Arc::new(Place {
@@ -81,8 +82,10 @@ pub async fn run(mut service: Service) -> anyhow::Result<()> {
     let (places, place_now) = watch::channel(place(current.kept));
     let (worker, jobs) = Worker::new(place_now, settings_errors.clone(), systemd::watchdog());
     let worker = tokio::spawn(worker.run());
-    let (_due, next) = watch::channel(Vec::new());
-    // The calendar asks for what is due: it takes `jobs`, the settings, the state folder and `due`.
+    let (due, next) = watch::channel(Vec::new());
+    let state = service.surroundings.state.clone();
+    let calendar = Calendar::new(jobs.clone(), settings_now, state, log.clone(), due).await?;
+    let mut calendar = tokio::spawn(calendar.keep());
     let since = Timestamp::now();
     let facts = Facts {
         since,
@@ -96,9 +99,11 @@ pub async fn run(mut service: Service) -> anyhow::Result<()> {
     systemd::ready(&idle(None));
     say(log, Level::Info, Kind::Ready, "ready");
 
-    loop {
+    let ended = loop {
         tokio::select! {
-            () = service.stop.cancelled() => break,
+            () = service.stop.cancelled() => break Ok(()),
+            // Nothing that is due would begin any more: better to start anew.
+            ended = &mut calendar => break ended.context("keeping the schedules").flatten(),
             () = service.reload.notified() => match read(&service).await {
                 Ok(Current { settings: new, kept }) => {
                     settings.send_replace(new);
@@ -113,7 +118,7 @@ pub async fn run(mut service: Service) -> anyhow::Result<()> {
                 }
             },
         }
-    }
+    };
     systemd::stopping();
     say(log, Level::Info, Kind::Stopping, "stopping");
     jobs.close().await;
@@ -125,7 +130,8 @@ pub async fn run(mut service: Service) -> anyhow::Result<()> {
         path.iter().for_each(|it| socket::remove(it));
         Ok(())
     };
-    island("removing the socket", remove).await
+    island("removing the socket", remove).await?;
+    ended
 }
 
 /// Closes what an earlier run left open; gives what that was.

@@ -25,6 +25,7 @@ const PILE: &[(&str, Colour)] = &[
     ("cli", Async),
     ("daemon", Async),
     ("api", Async),
+    ("calendar", Async),
     ("jobs", Async),
     ("check", Async),
     ("backup", Async),
@@ -63,6 +64,7 @@ const PILE: &[(&str, Colour)] = &[
     ("plan", Pure),
     ("companions", Pure),
     ("retention", Pure),
+    ("due", Pure),
     ("schedule", Pure),
     ("nearest", Pure),
     ("kit", Pure),
@@ -94,10 +96,12 @@ const CRATES: &[(&str, &[&str])] = &[
             "archive",
             "backup",
             "boot",
+            "calendar",
             "check",
             "chronicle",
             "cli",
             "daemon",
+            "due",
             "engine",
             "findings",
             "jobs",
@@ -123,8 +127,8 @@ const CRATES: &[(&str, &[&str])] = &[
     (
         "tokio",
         &[
-            "api", "backup", "boot", "cli", "daemon", "engine", "gate", "island", "jobs",
-            "quiesce", "recover", "restore",
+            "api", "backup", "boot", "calendar", "cli", "daemon", "engine", "gate", "island",
+            "jobs", "quiesce", "recover", "restore",
         ],
     ),
     ("futures_util", &["api", "engine", "quiesce"]),
@@ -156,8 +160,8 @@ const CRATES: &[(&str, &[&str])] = &[
     (
         "nix",
         &[
-            "archive", "capture", "cli", "fsx", "jobs", "memory", "reach", "signals", "socket",
-            "swap",
+            "archive", "calendar", "capture", "cli", "fsx", "jobs", "memory", "reach", "signals",
+            "socket", "swap",
         ],
     ),
     // For the flags of files, which `nix` does not tell.

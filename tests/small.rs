@@ -4,6 +4,8 @@
 //! root, since only root may give files away, make devices and mount a small disk. Without any of
 //! that they fail rather than say nothing.
 
+#[path = "small/asked.rs"]
+mod asked;
 #[path = "small/boots.rs"]
 mod boots;
 #[path = "small/changing.rs"]

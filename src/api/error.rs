@@ -18,6 +18,12 @@ pub(super) struct Error {
 }
 
 impl Error {
+    /// Nobody does jobs any more.
+    pub(super) fn gone() -> Error {
+        let message = "the worker has ended: start hearthkeep serve again".to_owned();
+        Error { status: StatusCode::SERVICE_UNAVAILABLE, exit: Exit::Failed, message }
+    }
+
     /// There is no such job.
     pub(super) fn no_job(id: &str) -> Error {
         let message = format!("no job {id}: it is over for long, or never was");

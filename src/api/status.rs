@@ -5,6 +5,7 @@ use axum::extract::State;
 use serde::Serialize;
 
 use super::Facts;
+use super::error::Error;
 use crate::jobs::{self, By, Due, Kind};
 use crate::recover::Recovered;
 
@@ -37,10 +38,14 @@ struct Job {
     container: Option<String>,
 }
 
-/// Says how it is.
-pub(super) async fn status(State(facts): State<Facts>) -> Json<Status> {
+/// Says how it is. Whoever looks whether the daemon is well hears nothing good from one that only
+/// answers, and does no job any more.
+pub(super) async fn status(State(facts): State<Facts>) -> Result<Json<Status>, Error> {
+    if !facts.jobs.is_alive().await {
+        return Err(Error::gone());
+    }
     let jobs = facts.jobs.status();
-    Json(Status {
+    Ok(Json(Status {
         version: env!("CARGO_PKG_VERSION"),
         pid: std::process::id(),
         since: facts.since.to_string(),
@@ -49,7 +54,7 @@ pub(super) async fn status(State(facts): State<Facts>) -> Json<Status> {
         next: facts.next.borrow().clone(),
         recovered: facts.recovered.borrow().clone(),
         settings_error: facts.settings_error.borrow().clone(),
-    })
+    }))
 }
 
 impl Job {

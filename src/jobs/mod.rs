@@ -101,6 +101,14 @@ impl Handle {
         }
     }
 
+    /// Whether the worker still answers; waits as long as it is busy with something else.
+    pub async fn is_alive(&self) -> bool {
+        let (answer, answered) = oneshot::channel();
+        // No job has no name, so that nothing comes of it but an answer.
+        let sent = self.words.send(Word::Withdraw(String::new(), answer)).await;
+        sent.is_ok() && answered.await.is_ok()
+    }
+
     /// What a job tells, from its beginning; nothing where there is none of that name.
     pub fn follow(&self, id: &str) -> Option<watch::Receiver<Story>> {
         let state = self.state.borrow();

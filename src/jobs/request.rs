@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize, Serializer};
 
+use crate::chronicle::Task;
 use crate::secret::Secret;
 
 /// What a job does, as far as the order of jobs depends on it.
@@ -63,6 +64,31 @@ impl Request {
         }
     }
 
+    /// What the chronicle calls it; nothing where it does not remember such.
+    pub fn task(&self) -> Option<Task> {
+        match self.kind()? {
+            Kind::Backup => Some(Task::Backup),
+            Kind::Restore => Some(Task::Restore),
+            Kind::Verify => self.words.iter().any(|it| it == "--boot").then_some(Task::BootTest),
+            Kind::Prune => Some(Task::Prune),
+        }
+    }
+
+    /// The profile that the words name; empty where they name none.
+    pub fn profile(&self) -> &str {
+        const OPTION: &str = "--profile";
+        let mut words = self.words.iter();
+        while let Some(word) = words.next() {
+            if word == OPTION {
+                return words.next().map_or("", String::as_str);
+            }
+            if let Some(name) = word.strip_prefix(OPTION).and_then(|it| it.strip_prefix('=')) {
+                return name;
+            }
+        }
+        ""
+    }
+
     /// Whether both are done by doing one of them, whoever asks.
     pub fn is_same(&self, other: &Request) -> bool {
         self.words == other.words
@@ -75,4 +101,30 @@ impl Request {
 /// The one way on which a password leaves: the daemon's own socket.
 fn exposed<S: Serializer>(secret: &Option<Secret>, to: S) -> Result<S::Ok, S::Error> {
     secret.as_ref().map(Secret::expose).serialize(to)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_words_tell_what_is_remembered() {
+        let check = |words: &str, task: Option<Task>, profile: &str| {
+            let words = words.split(' ').map(str::to_owned).collect();
+            let request = Request {
+                words,
+                variables: BTreeMap::new(),
+                folder: None,
+                password: None,
+                by: By::Schedule,
+            };
+            assert_eq!((request.task(), request.profile()), (task, profile), "{request:?}");
+        };
+        check("backup", Some(Task::Backup), "");
+        check("backup --profile night", Some(Task::Backup), "night");
+        check("backup --json --profile=night", Some(Task::Backup), "night");
+        check("verify 4f2a --boot", Some(Task::BootTest), "");
+        check("verify 4f2a", None, "");
+        check("status", None, "");
+    }
 }

@@ -6,6 +6,7 @@ use std::process::ExitStatus;
 use std::time::Duration;
 
 use anyhow::Context;
+use jiff::Timestamp;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
@@ -16,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::story::{Story, failed};
 use super::{By, Request};
-use crate::chronicle::Door;
+use crate::chronicle::{self, Door, Outcome};
 use crate::exit::Exit;
 use crate::island::island;
 use crate::lines::Line;
@@ -96,6 +97,7 @@ impl Running<'_> {
 
     async fn patiently(&self) -> u8 {
         loop {
+            let began = Timestamp::now();
             match self.once().await {
                 Ok(End::Code(code)) => return code,
                 Ok(End::Busy) => {
@@ -103,7 +105,7 @@ impl Running<'_> {
                         return code;
                     }
                 }
-                Ok(End::Killed(signal)) => return self.clean_up(signal).await,
+                Ok(End::Killed(signal)) => return self.clean_up(signal, began).await,
                 Err(err) => return self.fail(&format!("{err:#}"), Exit::Failed),
             }
         }
@@ -233,7 +235,7 @@ impl Running<'_> {
     }
 
     /// Closes what a job left open that was killed. Its guardian may be faster.
-    async fn clean_up(&self, signal: i32) -> u8 {
+    async fn clean_up(&self, signal: i32, began: Timestamp) -> u8 {
         let what = format!("the job was killed by signal {signal}");
         self.log(Level::Error, Kind::JobFailed, &what);
         self.hear(Line::Step { step: "closing what the job left open".to_owned(), bytes: 0 });
@@ -257,10 +259,34 @@ impl Running<'_> {
         for warning in &recovered.warnings {
             self.hear(Line::Warning(warning.clone()));
         }
+        self.remember(began, &what).await;
         recovered.warnings.insert(0, format!("job {}: {what}", self.id));
         self.log(Level::Warning, Kind::Recovered, &told(&recovered));
         self.place.recovered.send_replace(Some(recovered));
         self.fail(&format!("{what}; what it had left open was closed"), Exit::Failed)
+    }
+
+    /// Writes down how a job ended that could not do so itself.
+    async fn remember(&self, began: Timestamp, what: &str) {
+        let Some(task) = self.request.task() else { return };
+        let outcome = Outcome {
+            task,
+            profile: self.request.profile().to_owned(),
+            by_hand: false,
+            began,
+            ended: Timestamp::now(),
+            exit_code: Exit::Failed as u8,
+            slug: None,
+            longest_hold_seconds: None,
+            message: Some(what.to_owned()),
+            warnings: Vec::new(),
+            last_good: None,
+        };
+        let state = self.place.surroundings.state.clone();
+        let ended = island("writing the chronicle", move || chronicle::ended(&state, outcome));
+        if let Err(err) = ended.await {
+            self.log(Level::Warning, Kind::JobWarning, &format!("{err:#}"));
+        }
     }
 
     fn fail(&self, message: &str, exit: Exit) -> u8 {

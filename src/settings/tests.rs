@@ -286,27 +286,35 @@ fn the_example_sets_nothing_and_could_set_all_that_works() {
     // A key stands right behind its mark, a sentence does not.
     let is_key = |line: &str| line.starts_with('#') && !line.starts_with("# ") && line.len() > 1;
     let in_profiles = |line: &str| line.starts_with("#  ");
+    // Of the ways to say when, one at a time.
+    let is_another = |line: &str| line.starts_with("#schedule: {");
     let set: String = EXAMPLE
         .lines()
-        .filter(|it| is_key(it) || in_profiles(it))
+        .filter(|it| (is_key(it) && !is_another(it)) || in_profiles(it))
         .map(|it| format!("{}\n", &it[1..]))
         .collect();
+    let others: Vec<&str> = EXAMPLE.lines().filter(|it| is_another(it)).collect();
     let all = settings(&set, &[]);
     let night = all.profile(Some("night")).expect("the example has it");
     assert_eq!(night.keep, Some(Keep { daily: 7, weekly: 4, ..Keep::default() }));
+    for it in [&all.nameless, night] {
+        assert!(it.schedule.is_some(), "{it:?}");
+    }
+    assert_eq!(others.len(), 2);
+    for it in &others {
+        assert!(settings(&it[1..], &[]).nameless.schedule.is_some(), "{it}");
+    }
     assert!(all.profile(Some("away")).is_ok_and(|it| it.only == ["homeassistant"]));
 
     // The parser knows all keys, and tells them where one is none of them.
     let told = |text: &str| build(text, &[], Written::default()).expect_err(text);
-    for text in ["xyzzy: 1", "keep: { xyzzy: 1 }"] {
+    for text in ["xyzzy: 1", "keep: { xyzzy: 1 }", "schedule: { xyzzy: 1 }"] {
         let err = told(text);
         let (_, keys) = err.split_once("there are ").unwrap_or_else(|| panic!("{err}"));
-        // Nothing makes backups by a schedule yet, so the example promises none.
-        for key in keys.split(", ").filter(|it| *it != "schedule") {
-            assert!(
-                set.contains(&format!("{key}: ")) || set.contains(&format!("{key}:\n")),
-                "{key}"
-            );
+        for key in keys.split(", ") {
+            let shown = format!("{set}{}", others.join("\n"));
+            let is_there = [": ", ":\n"].iter().any(|it| shown.contains(&format!("{key}{it}")));
+            assert!(is_there, "{key}");
         }
     }
 }
