@@ -210,5 +210,5 @@ async fn listen(
 }
 
 fn say(log: &Log, level: Level, kind: Kind, text: &str) {
-    log.say(&Entry { level, kind, job: None, text });
+    log.say(&Entry { level, ..Entry::new(kind, text) });
 }

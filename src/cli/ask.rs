@@ -76,7 +76,7 @@ struct View<'a> {
 
 impl View<'_> {
     fn show(&mut self, line: Line) {
-        let out = self.face.out;
+        let out = &self.face.out;
         match line {
             Line::Step { step, bytes } => {
                 self.done = 0;

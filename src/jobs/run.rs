@@ -283,7 +283,7 @@ impl Running<'_> {
     }
 
     fn log(&self, level: Level, kind: Kind, text: &str) {
-        self.place.log.say(&Entry { level, kind, job: Some(self.id), text });
+        self.place.log.say(&Entry { level, job: Some(self.id), ..Entry::new(kind, text) });
     }
 }
 

@@ -3,6 +3,7 @@ use std::ffi::OsString;
 use std::time::Duration;
 
 use super::*;
+use crate::log::Form;
 use crate::plan::OnMaxHold;
 use crate::retention::Keep;
 
@@ -62,6 +63,8 @@ fn a_mistake_is_told_with_its_place_and_its_cure() {
     check("---\nlevel: 1\n---\nlevel: 2\n", "line 4, column 1", "leave out the ---");
     check("profiles:\n  a b:\n    level: 1\n", "line 3, column 5", "profile \"a b\": a name has");
     check("profiles:\n  a:\n    profiles: {}\n", "line 3, column 5", "at the top of the file");
+    check("log: jsno\n", "line 1, column 6", "unknown value jsno, probably json");
+    check("profiles:\n  a:\n    log: json\n", "line 3, column 5", "log stands at the top of");
     check("profiles:\n  a:\n    onyl: ssl\n", "line 3, column 5", "onyl, probably only");
     check("profiles:\n  a: {}\n  a: {}\n", "line 3, column 3", "key a stands twice");
 }
@@ -154,6 +157,14 @@ fn words_go_before_variables_and_those_before_the_file() {
 }
 
 #[test]
+fn of_the_log_a_variable_goes_before_the_file() {
+    let log = |text: &str, variables: &[(&str, &str)]| settings(text, variables).log;
+    assert_eq!(log("", &[]), None);
+    assert_eq!(log("log: journal", &[]), Some(Form::Journal));
+    assert_eq!(log("log: journal", &[("HEARTHKEEP_LOG", "plain")]), Some(Form::Plain));
+}
+
+#[test]
 fn who_picks_a_home_picks_it_alone() {
     let text = "project: one\nhome: a\n";
     let pick = |variables: &[(&str, &str)]| settings(text, variables).nameless.pick;
@@ -197,6 +208,7 @@ fn every_key_is_a_variable() {
         ("HEARTHKEEP_NO_DATABASE", "true"),
         ("HEARTHKEEP_SCHEDULE", "04:45"),
         ("HEARTHKEEP_KEEP", "last=1, days=30"),
+        ("HEARTHKEEP_LOG", "json"),
     ];
     assert_eq!(variables.map(|it| it.0.to_owned()), KEYS.map(variable));
     let it = settings("", &variables).nameless;
@@ -229,6 +241,7 @@ fn a_variable_that_means_nothing_is_named() {
     check("HEARTHKEEP_KEEP", "7", "must be like last=7");
     check("HEARTHKEEP_KEEP", "hourly=7", "must be like last=7");
     check("HEARTHKEEP_KEEP", "last=0", "must keep something");
+    check("HEARTHKEEP_LOG", "syslog", "\"syslog\" must be plain, json or journal");
     check("HEARTHKEEP_PASSWORD", "", "it is empty");
     let names =
         ["HEARTHKEEP_STROE", "HEARTHKEEP_STORE", "HEARTHKEEP_TEST_X", "HEARTHKEEP_XYZZY", "PATH"];
