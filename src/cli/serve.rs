@@ -50,7 +50,7 @@ fn variables(common: &Common) -> anyhow::Result<Vec<(String, OsString)>> {
     };
     let text = |it: &String| Ok(OsString::from(it));
     let all = [
-        (settings::FILE.to_owned(), common.config.as_ref().map(absolute)),
+        (settings::FILE.to_owned(), common.config_file().as_ref().map(absolute)),
         (settings::variable("project"), common.project.as_ref().map(text)),
         (settings::variable("home"), common.home.as_ref().map(text)),
         (settings::variable("store"), common.store.as_ref().map(absolute)),

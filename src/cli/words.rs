@@ -12,7 +12,7 @@ pub(super) fn settings(args: &Args) -> anyhow::Result<(Settings, Profile)> {
         return Ok((Settings::default(), Profile::default()));
     }
     let variables = Variables(&|it| std::env::var_os(it));
-    let settings = Settings::load(args.common.config.as_deref(), &variables, written(args))?;
+    let settings = Settings::load(args.common.config_file().as_deref(), &variables, written(args))?;
     let profile = settings.profile(args.common.profile.as_deref())?.clone();
     Ok((settings, profile))
 }

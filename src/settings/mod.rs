@@ -139,21 +139,26 @@ impl Settings {
 /// The text of a file of settings; nothing where it is missing and need not be there.
 fn read(path: &Path, must_be_there: bool) -> anyhow::Result<Option<String>> {
     let reading = || format!("reading the settings in {}", path.display());
+    let refused = |what: &str| BadSettings::at(path, Location::UNKNOWN, what.to_owned()).into();
     let file = match File::open(path) {
         Err(err) if err.kind() == ErrorKind::NotFound => {
-            let missing =
-                || BadSettings::at(path, Location::UNKNOWN, "there is no such file".to_owned());
-            return if must_be_there { Err(missing().into()) } else { Ok(None) };
+            return if must_be_there { Err(refused("there is no such file")) } else { Ok(None) };
         }
         file => file.with_context(reading)?,
     };
-    let mut text = String::new();
-    file.take(LIMIT + 1).read_to_string(&mut text).with_context(reading)?;
-    if text.len() as u64 > LIMIT {
-        let what = "it is longer than 1 MiB, and so no file of settings".to_owned();
-        return Err(BadSettings::at(path, Location::UNKNOWN, what).into());
+    let mut bytes = Vec::new();
+    match file.take(LIMIT + 1).read_to_end(&mut bytes) {
+        Err(err) if err.kind() == ErrorKind::IsADirectory => {
+            // An engine makes a folder where a file that it shall mount is missing.
+            return Err(refused("it is a folder: name a file, or make it before it is mounted"));
+        }
+        read => read.with_context(reading)?,
+    };
+    if bytes.len() as u64 > LIMIT {
+        return Err(refused("it is longer than 1 MiB, and so no file of settings"));
     }
-    Ok(Some(text))
+    let text = String::from_utf8(bytes);
+    text.map(Some).map_err(|_| refused("it is not UTF-8: save it as text in UTF-8"))
 }
 
 /// Reads the text of a file. `path` is for errors.

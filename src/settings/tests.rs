@@ -58,6 +58,11 @@ fn a_mistake_is_told_with_its_place_and_its_cure() {
     check("keep: 7\n", "line 1, column 7", "keys belong here");
     check("store: [a]\n", "line 1, column 8", "one value belongs here");
     check("- store\n", "line 1, column 1", "keys belong here");
+    check("store:\t/a\n\tlevel: 3\n", "line 1, column 8", "a tab stands here, and YAML wants");
+    check("keep:\n\tlast: 3\n", "line 2, column 2", "a tab stands here, and YAML wants");
+    check("log: [json]\n", "line 1, column 6", "one value belongs here");
+    check("only: { a: b }\n", "line 1, column 7", "a list of words belongs here");
+    check("\u{feff}level: 12\r\n", "line 1, column 8", "must be 1 (fastest)");
     check("store: \"/a\nlevel: 3\n", "line 1, column 8", "unclosed quote");
     check("name: a: b\n", "line 1, column 8", "mapping values are not allowed");
     check("---\nlevel: 1\n---\nlevel: 2\n", "line 4, column 1", "leave out the ---");
@@ -77,6 +82,11 @@ fn a_schedule_is_checked_where_it_stands() {
         assert!(err.contains(said), "{text:?}: {err}");
     };
     check("level: 2\nschedule: soon\n", "line 2, column 11", "soon: a schedule is a time");
+    check(
+        "level: 2\nschedule: 445\n",
+        "line 2, column 1",
+        "a schedule such as mon-fri 04:45 belongs",
+    );
     check("schedule: 25:00\n", "line 1, column 11", "no time of the day");
     check("schedule: [04:45]\n", "line 1, column 11", "no list of them");
     check("schedule: { time: 04:45, cron: 0 4 * * * }\n", "line 1, column 11", "a time, days and");
