@@ -100,7 +100,7 @@ fn carry_out(
         Command::Guardian => return guardian::run(&args.common.state_folder()?, out),
         Command::Completions { shell } => return Ok(manual::completions(*shell)),
         Command::Man { folder } => return manual::man(folder),
-        Command::Serve => return serve::run(args),
+        Command::Serve => return serve::run(args, out.log()),
         // No mistake in the settings keeps it from telling how things stand.
         Command::Status(status) if status.health => {
             return runtime()?.block_on(status::health(out));

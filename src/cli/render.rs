@@ -47,10 +47,11 @@ impl Out {
     /// The same with the log that the settings ask for.
     pub(super) fn logged(self, form: Option<Form>) -> Out {
         let out = Out { log: log(form), ..self };
-        let lacks_journal = form == Some(Form::Journal) && out.log.is_plain();
-        if lacks_journal && !out.is_lines() && !std::io::stderr().is_terminal() {
-            let what = "there is no journal for the log: set log to plain or json";
-            out.warnings(&[what.to_owned()]);
+        match out.log.lacks(form) {
+            Some(what) if !out.is_lines() && !std::io::stderr().is_terminal() => {
+                out.warnings(&[what.to_owned()]);
+            }
+            _ => (),
         }
         out
     }

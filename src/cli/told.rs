@@ -1,9 +1,9 @@
 //! The face of a run that nobody watches: what it tells is entries of the log, those of one job.
 
 use std::ffi::OsString;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
-use jiff::Zoned;
+use jiff::Timestamp;
 
 use crate::lines::Line;
 use crate::log::{Log, Story};
@@ -11,24 +11,23 @@ use crate::monitor::Monitor;
 
 /// The story of this run. Cheap to clone.
 #[derive(Debug, Clone)]
-pub(super) struct Told(Arc<Mutex<Story>>);
+pub(super) struct Told(Arc<Story>);
 
 impl Told {
     pub(super) fn new(log: Log, profile: Option<&str>) -> Told {
         // Nobody gave the run an identifier: when it began and which process it is are its own.
-        let now = Zoned::now().strftime("%Y%m%dT%H%M%S");
+        let now = Timestamp::now().strftime("%Y%m%d-%H%M%S");
         let job = format!("{now}-{}", std::process::id());
-        Told(Arc::new(Mutex::new(Story::new(log, &job, profile))))
+        Told(Arc::new(Story::new(log, &job, profile)))
     }
 
     pub(super) fn begin(&self, words: &[OsString]) {
         let words: Vec<String> = words.iter().map(|it| it.to_string_lossy().into_owned()).collect();
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).begin(&words);
+        self.0.begin(&words);
     }
 
     pub(super) fn line(&self, line: &Line) {
-        // A panic elsewhere is no reason to stop telling.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).line(line);
+        self.0.line(line);
     }
 }
 

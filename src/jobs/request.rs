@@ -70,9 +70,37 @@ impl Request {
             && self.folder == other.folder
             && self.password == other.password
     }
+
+    /// The profile that its words name.
+    pub fn profile(&self) -> Option<&str> {
+        let words = || self.words.iter().map(String::as_str);
+        let joined = words().find_map(|it| it.strip_prefix("--profile="));
+        joined.or_else(|| words().skip_while(|it| *it != "--profile").nth(1))
+    }
 }
 
 /// The one way on which a password leaves: the daemon's own socket.
 fn exposed<S: Serializer>(secret: &Option<Secret>, to: S) -> Result<S::Ok, S::Error> {
     secret.as_ref().map(Secret::expose).serialize(to)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_profile_is_the_word_after_its_option_or_joined_to_it() {
+        for (words, wanted) in [
+            (&["backup"][..], None),
+            (&["backup", "--profile", "night"], Some("night")),
+            (&["--profile", "night", "backup"], Some("night")),
+            (&["backup", "--profile=night", "--json"], Some("night")),
+            (&["backup", "--profile"], None),
+        ] {
+            let words = words.iter().map(|it| (*it).to_owned()).collect();
+            let (variables, folder, password) = (BTreeMap::new(), None, None);
+            let request = Request { words, variables, folder, password, by: By::Socket };
+            assert_eq!(request.profile(), wanted);
+        }
+    }
 }

@@ -115,6 +115,12 @@ impl Log {
         }
     }
 
+    /// What is wrong with it where the journal was asked for and is none.
+    pub fn lacks(&self, form: Option<Form>) -> Option<&'static str> {
+        let is_so = form == Some(Form::Journal) && self.is_plain();
+        is_so.then_some("there is no journal for the log: set log to plain or json")
+    }
+
     /// Whether it writes plain lines, which are for people and have no fields.
     pub fn is_plain(&self) -> bool {
         matches!(self.0, To::Plain)

@@ -1,15 +1,16 @@
 //! What a run tells where nobody watches: entries with fields, each thing once.
 
 use std::fs::{self, File, Permissions};
+use std::io::{Read, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::os::unix::net::UnixDatagram;
-use std::path::Path;
-use std::process::{Command, Stdio};
+use std::os::unix::net::{UnixDatagram, UnixStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
 
 use crate::support::home::{Home, write};
-use crate::support::{Bench, Run};
+use crate::support::{Bench, Run, wait_until};
 
 /// A backup by others; its password is `hunter2`.
 fn archive(name: &str) -> String {
@@ -251,4 +252,98 @@ fn a_journal_that_is_asked_for_and_missing_is_told_and_lines_are_written() {
     assert_eq!(warnings.len(), 1, "{told:?}");
     assert!(warnings[0].contains("journal") && warnings[0].contains("set log to"), "{told:?}");
     assert!(told.error().contains("/nowhere"), "{told:?}");
+}
+
+/// The service, with its log in a file.
+struct Service<'a> {
+    home: &'a Home,
+    child: Child,
+    log: PathBuf,
+}
+
+impl Service<'_> {
+    fn start<'a>(home: &'a Home, settings: &str, variables: &[(&str, &str)]) -> Service<'a> {
+        let log = home.bench.path().join("log");
+        let mut command = home.command(&["serve"]);
+        command
+            .env("HEARTHKEEP_CONFIG", home.write("config.yaml", settings))
+            .env("HEARTHKEEP_SOCKET", home.bench.path().join("socket"))
+            .envs(variables.iter().copied())
+            .stderr(File::create(&log).expect("it is ours"));
+        let service = Service { home, child: command.spawn().expect("it starts"), log };
+        service.wait_for("\"ready\"");
+        service
+    }
+
+    fn wait_for(&self, said: &str) {
+        wait_until(said, || self.text().contains(said));
+    }
+
+    fn text(&self) -> String {
+        fs::read_to_string(&self.log).expect("it is there")
+    }
+
+    /// Asks for a job.
+    fn ask(&self, words: &[&str]) {
+        let body = serde_json::json!({ "words": words, "by": "socket" }).to_string();
+        let socket = self.home.bench.path().join("socket");
+        let mut socket = UnixStream::connect(socket).expect("it listens");
+        let head = "POST /hearthkeep/jobs HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/json";
+        let length = body.len();
+        write!(socket, "{head}\r\nContent-Length: {length}\r\n\r\n{body}").expect("it hears");
+        let mut answer = String::new();
+        socket.read_to_string(&mut answer).expect("it answers");
+        assert!(answer.starts_with("HTTP/1.1 202"), "{answer}");
+    }
+
+    /// The entries up to its end.
+    fn stop(mut self) -> Vec<Value> {
+        let id = self.child.id().to_string();
+        Command::new("kill").args(["-TERM", &id]).status().expect("it is installed");
+        assert!(self.child.wait().expect("it is ours").success(), "{}", self.text());
+        let read = |it: &str| serde_json::from_str(it).unwrap_or_else(|_| panic!("{it}"));
+        self.text().lines().map(read).collect()
+    }
+}
+
+impl Drop for Service<'_> {
+    fn drop(&mut self) {
+        _ = self.child.kill();
+        _ = self.child.wait();
+    }
+}
+
+#[test]
+fn the_service_tells_of_itself_and_of_each_job_once() {
+    let home = Home::new("service-log");
+    let settings = "log: json\nprofiles:\n  night:\n    name: At night\n";
+    let service = Service::start(&home, settings, &[("HEARTHKEEP_STROE", "/x")]);
+    service.ask(&["backup", "--profile", "night"]);
+    service.wait_for("job-done");
+    service.ask(&["backup", "--only", "nosuch"]);
+    service.wait_for("job-failed");
+    let entries = service.stop();
+    let kinds: Vec<&str> = entries.iter().filter_map(|it| it["kind"].as_str()).collect();
+    assert_eq!((kinds[0], kinds[kinds.len() - 1]), ("warned", "stopping"), "{entries:?}");
+    let remark = entries[0]["message"].as_str().unwrap_or_default();
+    assert!(
+        remark.contains("HEARTHKEEP_STROE is no setting, probably HEARTHKEEP_STORE"),
+        "{remark}"
+    );
+
+    let done = of_kind(&entries, "job-done");
+    assert_eq!(done.len(), 1, "{entries:?}");
+    let slug = done[0]["slug"].as_str().expect("a slug");
+    let message = done[0]["message"].as_str().unwrap_or_default();
+    assert_eq!(message, format!("backed up \"At night\" as {slug}"));
+    assert_eq!((&done[0]["profile"], &done[0]["exit_code"]), (&"night".into(), &0.into()));
+    let of_job: Vec<&Value> = entries.iter().filter(|it| it["job"] == done[0]["job"]).collect();
+    assert_eq!(of_job[0]["kind"], "job-began");
+    assert!(of_job.iter().any(|it| it["message"] == "verifying"), "{of_job:?}");
+
+    let failed = of_kind(&entries, "job-failed");
+    assert_eq!(failed.len(), 1, "{entries:?}");
+    assert_eq!(failed[0]["exit_code"], 2);
+    assert!(failed[0]["message"].as_str().is_some_and(|it| it.contains("\"nosuch\"")));
+    assert_ne!(failed[0]["job"], done[0]["job"]);
 }
