@@ -36,6 +36,9 @@ pub(super) async fn instead(face: &Face) -> anyhow::Result<Option<Exit>> {
     face.record.is_elsewhere();
     let asked = face.cancel.run_until_cancelled(daemon.submit(&request)).await;
     let id = asked.context(signals::Cancelled)??;
+    if let Some(told) = face.out.told() {
+        told.is_elsewhere(&id);
+    }
     let lines = daemon.follow(&id).await?;
     watch(face, &daemon, &id, lines).await.map(Some)
 }

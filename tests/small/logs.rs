@@ -322,6 +322,17 @@ fn the_service_tells_of_itself_and_of_each_job_once() {
     service.wait_for("job-done");
     service.ask(&["backup", "--only", "nosuch"]);
     service.wait_for("job-failed");
+    // Who asks for it tells where the rest is, and how it ended.
+    let mut command = home.command(&["backup", "--profile", "night"]);
+    let socket = home.bench.path().join("socket");
+    let config = home.bench.path().join("config.yaml");
+    let told =
+        run(command.env("HEARTHKEEP_SOCKET", socket).env("HEARTHKEEP_CONFIG", config)).ends(0);
+    let asked = self::entries(&told);
+    let kinds: Vec<&str> = asked.iter().filter_map(|it| it["kind"].as_str()).collect();
+    assert_eq!(kinds, ["job-began", "job-step", "job-done"], "{told:?}");
+    let elsewhere = asked[1]["message"].as_str().unwrap_or_default().to_owned();
+
     let entries = service.stop();
     let kinds: Vec<&str> = entries.iter().filter_map(|it| it["kind"].as_str()).collect();
     assert_eq!((kinds[0], kinds[kinds.len() - 1]), ("warned", "stopping"), "{entries:?}");
@@ -332,7 +343,10 @@ fn the_service_tells_of_itself_and_of_each_job_once() {
     );
 
     let done = of_kind(&entries, "job-done");
-    assert_eq!(done.len(), 1, "{entries:?}");
+    assert_eq!(done.len(), 2, "{entries:?}");
+    assert_eq!(done[1]["slug"], asked[2]["slug"]);
+    let job = done[1]["job"].as_str().expect("a job");
+    assert_eq!(elsewhere, format!("the service does it as job {job}"));
     let slug = done[0]["slug"].as_str().expect("a slug");
     let message = done[0]["message"].as_str().unwrap_or_default();
     assert_eq!(message, format!("backed up \"At night\" as {slug}"));
