@@ -181,6 +181,10 @@ impl Check {
         self.say(findings::room(about, &folder, free, least, size));
         let when = last.and_then(|it| it.metadata.when());
         self.say(findings::age(about, when, profile.schedule.as_ref(), Timestamp::now()));
+        for it in profile.schedule.iter().flat_map(|it| findings::due(about, it, Timestamp::now()))
+        {
+            self.say(it);
+        }
         if profile.schedule.is_some() && profile.keep.is_none() {
             let what = "nothing says which backups are kept, so none is ever removed";
             self.say(Finding::new(Level::Note, about, what).cured_by(

@@ -44,8 +44,10 @@ pub struct Service {
     pub password: Option<Secret>,
     /// The socket, where systemd listens on it already.
     pub listener: Option<UnixListener>,
-    /// The log.
+    /// The log, until the settings name another.
     pub log: Log,
+    /// What a person should know of how it was started.
+    pub remarks: Vec<String>,
     /// Reads the settings.
     pub load: Load,
     /// Tells it to stop.
@@ -65,7 +67,15 @@ pub async fn run(mut service: Service) -> anyhow::Result<()> {
     let recovered = recover(&service).await?;
     let current = read(&service).await?;
     let (listener, path) = listen(service.listener.take()).await?;
+    let form = current.settings.log;
+    if form.is_some() {
+        service.log = Log::new(form);
+    }
     let log = &service.log;
+    let lacks = log.lacks(form).map(str::to_owned);
+    for remark in service.remarks.iter().chain(&lacks) {
+        say(log, Level::Warning, Kind::Warned, remark);
+    }
 
     let (recovered, recoveries) = watch::channel(recovered);
     let (settings, settings_now) = watch::channel(current.settings);
@@ -216,5 +226,5 @@ async fn listen(
 }
 
 fn say(log: &Log, level: Level, kind: Kind, text: &str) {
-    log.say(&Entry { level, kind, job: None, text });
+    log.say(&Entry { level, ..Entry::new(kind, text) });
 }

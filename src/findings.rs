@@ -145,6 +145,20 @@ pub fn age(
     }
 }
 
+/// When the job is due next; and, where daylight saving leaves out its time, what then.
+pub fn due(about: &str, schedule: &Schedule, now: Timestamp) -> Vec<Finding> {
+    let next = schedule.next_after(now).map(|it| {
+        let it = it.to_zoned(schedule.zone().clone());
+        Finding::new(Level::Ok, about, format!("due next {}", it.strftime("%Y-%m-%d %H:%M %Z")))
+    });
+    let gap = schedule.next_in_gap(now).map(|it| {
+        let (day, time) = (it.strftime("%Y-%m-%d"), it.strftime("%H:%M"));
+        let what = format!("on {day} daylight saving leaves out its time, so it comes at {time}");
+        Finding::new(Level::Note, about, what).cured_by("another time of the day, if that matters")
+    });
+    next.into_iter().chain(gap).collect()
+}
+
 fn in_words(age: SignedDuration) -> String {
     match age.as_hours() {
         ..1 => format!("{} min", age.as_mins().max(0)),

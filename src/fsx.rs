@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use nix::libc;
+use nix::sys::statfs::{TMPFS_MAGIC, statfs};
 
 /// Ending of a file that is not finished; nothing that lists backups looks at it.
 pub const PARTIAL: &str = "partial";
@@ -191,4 +192,16 @@ pub fn room(folder: &Path) -> anyhow::Result<u64> {
     let stat = nix::sys::statvfs::statvfs(folder)
         .with_context(|| format!("asking for the room in {}", folder.display()))?;
     Ok(stat.blocks_available() * stat.fragment_size())
+}
+
+/// Whether a file lies in memory, and so on no disk.
+pub fn is_in_memory(path: &Path) -> bool {
+    statfs(path).is_ok_and(|it| it.filesystem_type() == TMPFS_MAGIC)
+}
+
+/// Whether a file or folder is mounted where it lies.
+pub fn is_mounted(path: &Path) -> bool {
+    // The fifth word of a line; what cannot be read tells of no mount.
+    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    mounts.lines().filter_map(|it| it.split(' ').nth(4)).any(|it| Path::new(it) == path)
 }

@@ -1,6 +1,6 @@
 //! The files that passwords lie in: one is read; a new key is put into one, its kit beside it.
 
-use std::fs::{self, DirBuilder, File};
+use std::fs::{self, DirBuilder, File, Metadata};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -30,37 +30,86 @@ pub struct Made {
     pub kit: PathBuf,
 }
 
+/// A file that was named and holds no password. It never tells what the file holds instead.
+#[derive(Debug, thiserror::Error)]
+#[error("reading the password in {path}: {what}", path = path.display())]
+pub struct NoSecret {
+    path: PathBuf,
+    what: &'static str,
+}
+
 /// Reads the password in a file. With it comes a warning where others may read the file too.
 ///
 /// # Errors
-/// Where the file cannot be read, or what is in it can be no password. None tells the content.
+/// [`NoSecret`] where the file is missing, or what is in it can be no password; others where it
+/// cannot be read.
 pub fn read(path: &Path) -> anyhow::Result<(Secret, Option<String>)> {
-    let reading = || format!("reading the password in {}", path.display());
-    let file = File::open(path).with_context(reading)?;
-    let status = file.metadata().with_context(reading)?;
+    let refused = |what| NoSecret { path: path.to_owned(), what };
+    let told = |err: io::Error| match err.kind() {
+        io::ErrorKind::NotFound => refused(MISSING).into(),
+        io::ErrorKind::IsADirectory => refused(FOLDER).into(),
+        _ => {
+            anyhow::Error::from(err).context(format!("reading the password in {}", path.display()))
+        }
+    };
+    let file = File::open(path).map_err(told)?;
+    let status = file.metadata().map_err(told)?;
     // With room for all of it the bytes never move and leave a copy behind.
     let mut bytes = Zeroizing::new(Vec::with_capacity(2 * LIMIT));
-    file.take(LIMIT as u64 + 1).read_to_end(&mut bytes).with_context(reading)?;
-    let secret = parse(&bytes).with_context(reading)?;
-    let mode = status.permissions().mode() & 0o777;
-    // What is not a file (a pipe of the shell, a terminal) has a mode that says nothing.
-    let is_open = status.is_file() && mode & 0o077 != 0;
-    let warning = || format!("{0} is open to others ({mode:o}): chmod 600 {0}", path.display());
-    Ok((secret, is_open.then(warning)))
+    file.take(LIMIT as u64 + 1).read_to_end(&mut bytes).map_err(told)?;
+    let secret = parse(&bytes).map_err(refused)?;
+    Ok((secret, exposed(path, &status)))
 }
 
+const MISSING: &str = "there is no such file: `hearthkeep key generate` makes one";
+const FOLDER: &str = "it is a folder: name the file, or make it before it is mounted";
+const LONG: &str = "it is longer than 16 KiB: name a file with nothing but the password in it";
+const NO_TEXT: &str = "it is not UTF-8: name a file with nothing but the password in it";
+const EMPTY: &str = "it is empty: put the password into it";
+
 /// The password in the bytes of a file: all of them but one newline at the end.
-fn parse(bytes: &[u8]) -> anyhow::Result<Secret> {
-    anyhow::ensure!(
-        bytes.len() <= LIMIT,
-        "it is longer than 16 KiB: name a file with nothing but the password in it"
-    );
-    let text = std::str::from_utf8(bytes).ok();
-    let text = text.context("it is not UTF-8: name a file with nothing but the password in it")?;
+fn parse(bytes: &[u8]) -> Result<Secret, &'static str> {
+    if bytes.len() > LIMIT {
+        return Err(LONG);
+    }
+    let text = std::str::from_utf8(bytes).map_err(|_| NO_TEXT)?;
     let password = text.strip_suffix('\n').map_or(text, |it| it.strip_suffix('\r').unwrap_or(it));
-    anyhow::ensure!(!password.is_empty(), "it is empty: put the password into it");
+    if password.is_empty() {
+        return Err(EMPTY);
+    }
     Ok(Secret::new(password.to_owned()))
 }
+
+/// Where others may read the file: that, and what to do.
+fn exposed(path: &Path, status: &Metadata) -> Option<String> {
+    let mode = status.permissions().mode() & 0o777;
+    // What is not a file (a pipe of the shell, a terminal) has a mode that says nothing.
+    if !status.is_file() || mode & 0o077 == 0 || is_kept(path, status) {
+        return None;
+    }
+    let shown = path.display();
+    let cure = match path.starts_with(SECRETS) {
+        // In there nobody can change it.
+        true => format!("chmod 600 the file on the host that is mounted there ({shown})"),
+        false => format!("chmod 600 {shown}"),
+    };
+    Some(format!("{shown} is open to others ({mode:o}): {cure}"))
+}
+
+/// Whether others are kept away by something else than the file's mode: a credential by the folder
+/// that systemd made for one service, which it may open by a list of rights that shows as the
+/// group's; and a secret of Docker that lies in memory or in this very container, where the engine
+/// puts it with 444. A file of the host that Compose mounts there is none of these.
+fn is_kept(path: &Path, status: &Metadata) -> bool {
+    let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").filter(|it| !it.is_empty());
+    if credentials.is_some_and(|it| path.starts_with(it)) {
+        return status.permissions().mode() & 0o007 == 0;
+    }
+    path.starts_with(SECRETS) && (fsx::is_in_memory(path) || !fsx::is_mounted(path))
+}
+
+/// Where Docker puts secrets.
+const SECRETS: &str = "/run/secrets";
 
 /// Makes a key, puts it into a new file and its kit beside it. Both are there when it returns, on
 /// the disk and for their owner alone, or neither is. Nothing is ever replaced.
@@ -134,7 +183,7 @@ mod tests {
 
     #[track_caller]
     fn check(bytes: &[u8], wanted: Result<&str, &str>) {
-        let parsed = parse(bytes).map_err(|err| format!("{err:#}"));
+        let parsed = parse(bytes);
         match (parsed, wanted) {
             (Ok(secret), Ok(wanted)) => assert_eq!(secret.expose(), wanted),
             (Err(err), Err(wanted)) => assert!(err.contains(wanted), "{err}"),
@@ -163,11 +212,5 @@ mod tests {
         assert!(parse(&long).is_ok());
         long.push(b'\n');
         check(&long, Err("16 KiB"));
-    }
-
-    #[test]
-    fn no_error_tells_what_is_in_the_file() {
-        let err = parse(b"hunter2\xff").expect_err("it is not UTF-8");
-        assert!(!format!("{err:?}").contains("hunter2"));
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use croner::parser::{CronParser, Seconds, Year};
 use croner::{Cron, errors::CronError};
 use jiff::tz::TimeZone;
-use jiff::{SignedDuration, Timestamp};
+use jiff::{SignedDuration, Timestamp, Zoned};
 
 /// The days of a week as people write them, with cron's numbers.
 const DAYS: [(&str, &str); 7] = [
@@ -20,6 +20,9 @@ const DAYS: [(&str, &str); 7] = [
     ("fri", "5"),
     ("sat", "6"),
 ];
+
+/// Daylight saving comes and goes once in it.
+const YEAR: SignedDuration = SignedDuration::from_hours(366 * 24);
 
 /// A day is the longest that a run may be put off: the next one would overtake it.
 const MAX_JITTER: Duration = Duration::from_hours(24);
@@ -73,10 +76,29 @@ impl Schedule {
         self.jitter
     }
 
+    /// The time zone whose times are meant.
+    pub fn zone(&self) -> &TimeZone {
+        &self.zone
+    }
+
     /// The first moment after `after` at which the job is due, before it is put off.
     pub fn next_after(&self, after: Timestamp) -> Option<Timestamp> {
         let after = after.to_zoned(self.zone.clone());
         self.cron.find_next_occurrence(&after, false).ok().map(|it| it.timestamp())
+    }
+
+    /// The first run within a year after `after` whose time daylight saving leaves out, so that it
+    /// comes with the first moment after the gap.
+    pub fn next_in_gap(&self, after: Timestamp) -> Option<Zoned> {
+        let year = after.checked_add(YEAR).ok()?;
+        let changes = self.zone.following(after).take_while(|it| it.timestamp() <= year);
+        let moved = |at: Timestamp| {
+            let due = self.next_after(at.checked_sub(SignedDuration::from_secs(1)).ok()?)?;
+            let due = due.to_zoned(self.zone.clone());
+            let is_wanted = self.cron.is_time_matching(&due).unwrap_or(true);
+            (due.timestamp() == at && !is_wanted).then_some(due)
+        };
+        changes.map(|it| it.timestamp()).find_map(moved)
     }
 
     /// Whether a run was due between the last one and now, so that it has to be made up for. One
@@ -208,6 +230,25 @@ mod tests {
         // Half an hour, and in the other half of the world.
         let autumn = ["2026-10-03T15:30:00Z", "2026-10-04T15:15:00Z"];
         check("02:15", "Australia/Lord_Howe", "2026-10-03T00:00:00Z", &autumn);
+    }
+
+    #[test]
+    fn a_time_that_daylight_saving_leaves_out_is_foreseen() {
+        let check = |text: &str, zone: &str, wanted: Option<&str>| {
+            let found = schedule(text, zone).next_in_gap(at("2026-11-25T00:00:00Z"));
+            let found = found.map(|it| it.datetime().to_string());
+            assert_eq!(found.as_deref(), wanted, "{text} {zone}");
+        };
+        check("02:30", "Europe/Berlin", Some("2027-03-28T03:00:00"));
+        check("sun 02:30", "Europe/Berlin", Some("2027-03-28T03:00:00"));
+        check("mon 02:30", "Europe/Berlin", None);
+        check("04:45", "Europe/Berlin", None);
+        // It is due then anyway.
+        check("03:00", "Europe/Berlin", None);
+        check("*/10 * * * *", "Europe/Berlin", None);
+        check("02:30", "UTC", None);
+        check("02:30", "America/New_York", Some("2027-03-14T03:00:00"));
+        check("02:15", "Australia/Lord_Howe", Some("2027-10-03T02:30:00"));
     }
 
     #[test]

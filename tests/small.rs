@@ -44,6 +44,8 @@ mod holds;
 mod hooks;
 #[path = "small/layout.rs"]
 mod layout;
+#[path = "small/logs.rs"]
+mod logs;
 #[path = "small/mending.rs"]
 mod mending;
 #[path = "small/mounts.rs"]

@@ -17,7 +17,7 @@ use crate::chronicle::{self, Asked, Chronicle, Task};
 use crate::due::{self, Next, Past};
 use crate::island::island;
 use crate::jobs::{By, Due, Handle, Refused, Request, State};
-use crate::log::{Entry, Kind, Level, Log};
+use crate::log::{Entry, Kind, Log};
 use crate::settings::{Profile, Settings};
 
 /// The task.
@@ -173,12 +173,7 @@ impl Calendar {
             }
             if makes_up {
                 let text = format!("making up for what was due before: {}", named(&profiles));
-                self.log.say(&Entry {
-                    level: Level::Info,
-                    kind: Kind::MadeUp,
-                    job: None,
-                    text: &text,
-                });
+                self.log.say(&Entry::new(Kind::MadeUp, &text));
             }
             self.note(&profiles, Asked { at: now, made_up: makes_up }).await;
             self.submit(profiles).await;
@@ -254,5 +249,5 @@ fn named(profiles: &[String]) -> String {
 }
 
 fn warn(log: &Log, text: &str) {
-    log.say(&Entry { level: Level::Warning, kind: Kind::JobWarning, job: None, text });
+    log.say(&Entry::new(Kind::Warned, text));
 }

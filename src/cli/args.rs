@@ -22,9 +22,10 @@ pub(super) struct Args {
 
 #[derive(Debug, ClapArgs)]
 pub(super) struct Common {
-    /// The file of settings [default: /etc/hearthkeep/config.yaml, where it is there]
-    #[arg(long, global = true, value_name = "FILE", env = "HEARTHKEEP_CONFIG")]
-    pub(super) config: Option<PathBuf>,
+    /// The file of settings [variable: HEARTHKEEP_CONFIG] [default: /etc/hearthkeep/config.yaml,
+    /// where it is there]
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
     /// A job of the settings
     #[arg(long, global = true, value_name = "NAME")]
     pub(super) profile: Option<String>,
@@ -51,27 +52,35 @@ pub(super) struct Common {
     #[arg(long, global = true, value_name = "FOLDER")]
     pub(super) staging: Option<PathBuf>,
     /// The folder of hearthkeep's own state
-    #[arg(long, global = true, hide = true, value_name = "FOLDER", env = "HEARTHKEEP_STATE")]
+    #[arg(long, global = true, hide = true, value_name = "FOLDER")]
     state: Option<PathBuf>,
 }
 
 impl Common {
+    /// The file of settings that was named.
+    pub(super) fn config_file(&self) -> Option<PathBuf> {
+        self.config.clone().or_else(|| variable("HEARTHKEEP_CONFIG"))
+    }
+
     /// The state folder: as set, as systemd gives it, or the usual one of root or of the user.
     pub(super) fn state_folder(&self) -> anyhow::Result<PathBuf> {
-        let variable = |key: &str| std::env::var_os(key).filter(|it| !it.is_empty());
-        if let Some(state) = &self.state {
-            return Ok(state.clone());
-        }
-        if let Some(state) = variable("STATE_DIRECTORY") {
-            return Ok(state.into());
+        let set = self.state.clone().or_else(|| variable("HEARTHKEEP_STATE"));
+        if let Some(state) = set.or_else(|| variable("STATE_DIRECTORY")) {
+            return Ok(state);
         }
         if nix::unistd::Uid::effective().is_root() {
             return Ok("/var/lib/hearthkeep".into());
         }
-        let base = variable("XDG_STATE_HOME").map(PathBuf::from);
-        let base = base.or_else(|| Some(PathBuf::from(variable("HOME")?).join(".local/state")));
+        let base = variable("XDG_STATE_HOME");
+        let base = base.or_else(|| Some(variable("HOME")?.join(".local/state")));
         Ok(base.context("no place for the state: set HEARTHKEEP_STATE")?.join("hearthkeep"))
     }
+}
+
+/// A path in the environment. One that is empty counts as not set, as Compose files often leave
+/// them.
+fn variable(key: &str) -> Option<PathBuf> {
+    std::env::var_os(key).filter(|it| !it.is_empty()).map(PathBuf::from)
 }
 
 #[derive(Debug, Subcommand)]

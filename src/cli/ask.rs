@@ -36,6 +36,9 @@ pub(super) async fn instead(face: &Face) -> anyhow::Result<Option<Exit>> {
     face.record.is_elsewhere();
     let asked = face.cancel.run_until_cancelled(daemon.submit(&request)).await;
     let id = asked.context(signals::Cancelled)??;
+    if let Some(told) = face.out.told() {
+        told.is_elsewhere(&id);
+    }
     let lines = daemon.follow(&id).await?;
     watch(face, &daemon, &id, lines).await.map(Some)
 }
@@ -76,7 +79,7 @@ struct View<'a> {
 
 impl View<'_> {
     fn show(&mut self, line: Line) {
-        let out = self.face.out;
+        let out = &self.face.out;
         match line {
             Line::Step { step, bytes } => {
                 self.done = 0;

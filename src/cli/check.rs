@@ -53,7 +53,12 @@ fn of_settings(face: &Face) -> Vec<Finding> {
     let has_profiles = face.settings.jobs().any(|it| !it.profile.is_empty());
     let is_set =
         |key: &&&str| std::env::var_os(settings::variable(key)).is_some_and(|it| !it.is_empty());
-    for key in settings::KEYS.iter().filter(is_set).filter(|_| has_profiles) {
+    for key in settings::KEYS
+        .iter()
+        .filter(|it| **it != settings::LOG)
+        .filter(is_set)
+        .filter(|_| has_profiles)
+    {
         let what = format!("{} goes before the {key} of every profile", settings::variable(key));
         let cure =
             format!("write {key} at the top of the file, for the profiles that say nothing else");

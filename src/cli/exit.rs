@@ -7,6 +7,7 @@ use super::password::NoPassword;
 use crate::archive::OpenError;
 use crate::catalog::NoSuchBackup;
 use crate::exit::Exit;
+use crate::keyfile::NoSecret;
 use crate::lock::{Busy, Served};
 use crate::mapfile::BadMap;
 use crate::plan;
@@ -70,7 +71,9 @@ impl Exit {
             _ if err.is::<Busy>() || err.is::<Served>() => Exit::Busy,
             _ if err.is::<NoPassword>() => Exit::WrongPassword,
             _ if err.is::<RolledBack>() => Exit::RolledBack,
-            _ if err.is::<BadSettings>() || err.is::<BadMap>() => Exit::Configuration,
+            _ if err.is::<BadSettings>() || err.is::<BadMap>() || err.is::<NoSecret>() => {
+                Exit::Configuration
+            }
             _ if err.is::<NoSuchProfile>() || err.is::<Mistake>() => Exit::Usage,
             _ => Exit::Failed,
         }

@@ -29,6 +29,7 @@ mod restore;
 mod resume;
 mod serve;
 mod status;
+mod told;
 mod words;
 
 use std::ffi::OsString;
@@ -62,7 +63,8 @@ pub fn run() -> Exit {
 }
 
 fn run_with(words: impl Iterator<Item = OsString>) -> Exit {
-    let args = match Args::try_parse_from(words) {
+    let words: Vec<OsString> = words.collect();
+    let args = match Args::try_parse_from(&words) {
         Ok(args) => args,
         Err(err) => {
             let is_mistake = err.use_stderr();
@@ -71,28 +73,34 @@ fn run_with(words: impl Iterator<Item = OsString>) -> Exit {
             return if is_mistake { Exit::Usage } else { Exit::Done };
         }
     };
-    let out = Out::of(args.common.json);
+    // What the file says of the log is known once it has been read; a mistake in it is told before.
+    let mut out = Out::new(args.common.json, render::log(words::log()));
     let record = Arc::new(Record::new(&args));
-    let ended = carry_out(args, out, record.clone());
+    let typed = words.get(1..).unwrap_or_default();
+    let ended = carry_out(args, typed, &mut out, record.clone());
     if let Err(err) = record.end(&ended) {
         // What was asked for is done, or not, all the same.
         out.warnings(&[format!("{err:#}")]);
     }
-    match ended {
-        Ok(exit) => exit,
-        Err(err) => {
-            out.error(&err);
-            Exit::of(&err)
-        }
-    }
+    let exit = ended.unwrap_or_else(|err| {
+        out.error(&err);
+        Exit::of(&err)
+    });
+    out.end(exit);
+    exit
 }
 
-fn carry_out(args: Args, out: Out, record: Arc<Record>) -> anyhow::Result<Exit> {
+fn carry_out(
+    args: Args,
+    typed: &[OsString],
+    out: &mut Out,
+    record: Arc<Record>,
+) -> anyhow::Result<Exit> {
     match &args.command {
         Command::Guardian => return guardian::run(&args.common.state_folder()?, out),
         Command::Completions { shell } => return Ok(manual::completions(*shell)),
         Command::Man { folder } => return manual::man(folder),
-        Command::Serve => return serve::run(args),
+        Command::Serve => return serve::run(args, out.log()),
         // No mistake in the settings keeps it from telling how things stand.
         Command::Status(status) if status.health => {
             return runtime()?.block_on(status::health(out));
@@ -106,6 +114,11 @@ fn carry_out(args: Args, out: Out, record: Arc<Record>) -> anyhow::Result<Exit> 
     }
     let cancel = signals::token()?;
     let (settings, profile) = words::settings(&args)?;
+    if !matches!(args.command, Command::Resume(_)) {
+        *out = out.clone().logged(settings.log);
+        out.begin(typed, args.common.profile.as_deref());
+    }
+    let out = out.clone();
     runtime()?.block_on(async {
         let (common, password) = (args.common, OnceCell::new());
         let unlocked_with = OnceCell::new();
@@ -172,10 +185,11 @@ impl Face {
     }
 
     fn monitor(&self) -> Arc<dyn Monitor> {
-        match self.out {
-            Out::Lines => Arc::new(job::Lines::default()),
+        match self.out.told() {
+            _ if self.out.is_lines() => Arc::new(job::Lines::default()),
             _ if self.common.quiet => Arc::new(Quiet),
-            _ => Arc::new(progress::Progress::new()),
+            Some(told) => Arc::new(told.clone()),
+            None => Arc::new(progress::Progress::new()),
         }
     }
 

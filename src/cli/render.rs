@@ -1,63 +1,118 @@
 //! Text, JSON or lines, chosen once. Text goes to people and may change; JSON is one object and
 //! stays; lines go to the process that started this one as a job.
+//!
+//! Errors and warnings are on standard error, or entries of the log where it has a form for
+//! programs.
 
-use std::io::Write;
+use std::ffi::OsString;
+use std::io::{IsTerminal, Write};
 
 use bytesize::ByteSize;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::told::Told;
 use super::{Exit, job};
 use crate::lines::Line;
+use crate::log::{Entry, Form, Kind, Log};
 use crate::restore::RolledBack;
 
 /// Where results and errors go.
+#[derive(Debug, Clone)]
+pub(super) struct Out {
+    results: Results,
+    log: Log,
+    /// Where entries have fields: the story that they belong to.
+    told: Option<Told>,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Out {
+enum Results {
     Text,
     Json,
     Lines,
 }
 
 impl Out {
-    /// The form that was asked for.
-    pub(super) fn of(json: bool) -> Out {
-        match json {
-            _ if job::is_one() => Out::Lines,
-            true => Out::Json,
-            false => Out::Text,
+    /// The form that was asked for. Until it begins, a run has no story.
+    pub(super) fn new(json: bool, log: Log) -> Out {
+        let results = match json {
+            _ if job::is_one() => Results::Lines,
+            true => Results::Json,
+            false => Results::Text,
+        };
+        Out { results, log, told: None }
+    }
+
+    /// The same with the log that the settings ask for.
+    pub(super) fn logged(self, form: Option<Form>) -> Out {
+        let out = Out { log: log(form), ..self };
+        match out.log.lacks(form) {
+            Some(what) if !out.is_lines() && !std::io::stderr().is_terminal() => {
+                out.warnings(&[what.to_owned()]);
+            }
+            _ => (),
+        }
+        out
+    }
+
+    /// The run begins. Where entries have fields, all that follow are those of one job.
+    pub(super) fn begin(&mut self, words: &[OsString], profile: Option<&str>) {
+        if !self.log.is_plain() && !self.is_lines() {
+            let told = Told::new(self.log.clone(), profile);
+            told.begin(words);
+            self.told = Some(told);
         }
     }
 
+    /// Whether this process is a job that another one started.
+    pub(super) fn is_lines(&self) -> bool {
+        self.results == Results::Lines
+    }
+
+    /// The log.
+    pub(super) fn log(&self) -> &Log {
+        &self.log
+    }
+
+    /// The story of this run, where its entries have fields.
+    pub(super) fn told(&self) -> Option<&Told> {
+        self.told.as_ref()
+    }
+
     /// Prints a result in the form that was asked for.
-    pub(super) fn print(self, object: &impl Serialize, text: impl FnOnce() -> String) {
-        let text = match self {
-            Out::Lines => {
-                let object = serde_json::to_value(object).unwrap_or_default();
-                return job::say(&Line::Printed { object, text: text() });
+    pub(super) fn print(&self, object: &impl Serialize, text: impl FnOnce() -> String) {
+        let value = || serde_json::to_value(object).unwrap_or_default();
+        let text = match self.results {
+            Results::Lines => {
+                return job::say(&Line::Printed { object: value(), text: text() });
             }
-            Out::Json => serde_json::to_string(object)
-                .unwrap_or_else(|err| format!("{{\"error\":\"{err}\"}}")),
-            Out::Text => text(),
+            Results::Json if self.told.is_none() => {
+                return print(&json(object));
+            }
+            Results::Json | Results::Text => text(),
         };
-        // A reader that has gone away (`| head`) is no reason to fail.
-        let _ = writeln!(std::io::stdout(), "{}", text.trim_end());
+        if let Some(told) = &self.told {
+            told.line(&Line::Printed { object: value(), text: text.clone() });
+        }
+        print(&if self.results == Results::Json { json(object) } else { text });
     }
 
     /// Prints what a person should look at.
-    pub(super) fn warnings(self, warnings: &[String]) {
+    pub(super) fn warnings(&self, warnings: &[String]) {
         for warning in warnings {
-            match self {
-                Out::Text => drop(writeln!(std::io::stderr(), "warning: {warning}")),
-                Out::Lines => job::say(&Line::Warning(warning.clone())),
+            match (self.results, &self.told) {
+                (Results::Lines, _) => job::say(&Line::Warning(warning.clone())),
+                (_, Some(told)) => told.line(&Line::Warning(warning.clone())),
                 // They are in the object.
-                Out::Json => (),
+                (Results::Json, None) if self.log.is_plain() => (),
+                (_, None) => self.log.say(&Entry::new(Kind::Warned, warning)),
             }
         }
     }
 
     /// Prints an error as one line, and as an object where JSON was asked for.
-    pub(super) fn error(self, err: &anyhow::Error) {
+    pub(super) fn error(&self, err: &anyhow::Error) {
         let cure = if lacks_permission(err) { "; run it as root" } else { "" };
         let message = format!("{err:#}{cure}").replace('\n', " ");
         let code = Exit::of(err) as u8;
@@ -70,15 +125,46 @@ impl Out {
     }
 
     /// The same for an error that another process had.
-    pub(super) fn failed(self, object: Value, message: String) {
-        if self == Out::Lines {
-            return job::say(&Line::Failed { object, message });
+    pub(super) fn failed(&self, object: Value, message: String) {
+        if self.results == Results::Json {
+            print(&object.to_string());
         }
-        let _ = writeln!(std::io::stderr(), "error: {message}");
-        if self == Out::Json {
-            let _ = writeln!(std::io::stdout(), "{object}");
+        match (self.results, &self.told) {
+            (Results::Lines, _) => job::say(&Line::Failed { object, message }),
+            (_, Some(told)) => told.line(&Line::Failed { object, message }),
+            (_, None) => {
+                let exit_code = object["exit_code"].as_u64().and_then(|it| it.try_into().ok());
+                let entry = Entry::new(Kind::Failed, &message);
+                self.log.say(&Entry { exit_code, ..entry });
+            }
         }
     }
+
+    /// Tells how it ended, where that is told at all.
+    pub(super) fn end(&self, exit: Exit) {
+        if let Some(told) = &self.told {
+            told.line(&Line::Ended(exit as u8));
+        }
+    }
+}
+
+/// The log that is meant: who looks at a terminal wants lines for people, whatever a service on
+/// this machine is set to write.
+pub(super) fn log(form: Option<Form>) -> Log {
+    match std::io::stderr().is_terminal() {
+        true => Log::plain(),
+        false => Log::new(form),
+    }
+}
+
+fn json(object: &impl Serialize) -> String {
+    serde_json::to_string(object).unwrap_or_else(|err| format!("{{\"error\":\"{err}\"}}"))
+}
+
+/// Prints a line, or several.
+fn print(text: &str) {
+    // A reader that has gone away (`| head`) is no reason to fail.
+    let _ = writeln!(std::io::stdout(), "{}", text.trim_end());
 }
 
 /// Volumes, and what containers write, mostly belong to root.

@@ -16,7 +16,7 @@ use crate::secret::{self, Secret};
 use crate::{settings, signals, systemd};
 
 /// Serves until a signal ends it.
-pub(super) fn run(args: Args) -> anyhow::Result<Exit> {
+pub(super) fn run(args: Args, log: &Log) -> anyhow::Result<Exit> {
     // First of all, since it changes the environment.
     let listener: Option<UnixListener> = systemd::listener()?;
     let reload = Arc::new(Notify::new());
@@ -32,13 +32,26 @@ pub(super) fn run(args: Args) -> anyhow::Result<Exit> {
         surroundings,
         password: password.map(Secret::new),
         listener,
-        log: Log::plain(),
+        log: log.clone(),
+        remarks: strange_variables(),
         load: Arc::new(move || words::settings(&args).map(|(settings, _)| settings)),
         stop,
         reload,
     };
     runtime()?.block_on(daemon::run(service))?;
     Ok(Exit::Done)
+}
+
+/// What looks like a setting in the environment and is none.
+fn strange_variables() -> Vec<String> {
+    let names: Vec<String> =
+        std::env::vars_os().filter_map(|(key, _)| key.into_string().ok()).collect();
+    let all = settings::unknown_variables(names.iter().map(String::as_str)).into_iter();
+    all.map(|(name, meant)| match meant {
+        Some(meant) => format!("variable {name} is no setting, probably {meant}"),
+        None => format!("variable {name} is no setting: unset it"),
+    })
+    .collect()
 }
 
 /// What the words say for every job, as variables.
@@ -50,7 +63,7 @@ fn variables(common: &Common) -> anyhow::Result<Vec<(String, OsString)>> {
     };
     let text = |it: &String| Ok(OsString::from(it));
     let all = [
-        (settings::FILE.to_owned(), common.config.as_ref().map(absolute)),
+        (settings::FILE.to_owned(), common.config_file().as_ref().map(absolute)),
         (settings::variable("project"), common.project.as_ref().map(text)),
         (settings::variable("home"), common.home.as_ref().map(text)),
         (settings::variable("store"), common.store.as_ref().map(absolute)),

@@ -38,7 +38,7 @@ struct View {
 }
 
 /// Exactly whether the daemon answers and works; little enough for every half minute.
-pub(super) async fn health(out: Out) -> anyhow::Result<Exit> {
+pub(super) async fn health(out: &Out) -> anyhow::Result<Exit> {
     let daemon = Daemon::find().await?.with_context(|| {
         let place = socket::path().unwrap_or_default();
         format!("no daemon answers at {}: start hearthkeep serve", place.display())
@@ -48,7 +48,7 @@ pub(super) async fn health(out: Out) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-pub(super) async fn run(args: &Args, out: Out) -> anyhow::Result<Exit> {
+pub(super) async fn run(args: &Args, out: &Out) -> anyhow::Result<Exit> {
     let (daemon, daemon_error) = ask().await;
     let settings = words::settings(args).map(|(settings, _)| settings);
     let state = args.common.state_folder()?;

@@ -1,8 +1,9 @@
 //! The words of the command line as settings, to go before those of variables and of the file.
 
 use super::args::{Args, Backup, Command, OnMaxHold, Selection};
+use crate::log::Form;
 use crate::plan;
-use crate::settings::{Password, Profile, Settings, Variables, Written};
+use crate::settings::{self, Password, Profile, Settings, Variables, Written};
 
 /// The settings of this run, and the job that is meant. What closes an earlier run needs none, and
 /// no mistake in them may keep it from that.
@@ -11,7 +12,7 @@ pub(super) fn settings(args: &Args) -> anyhow::Result<(Settings, Profile)> {
         return Ok((Settings::default(), Profile::default()));
     }
     let variables = Variables(&|it| std::env::var_os(it));
-    let settings = Settings::load(args.common.config.as_deref(), &variables, written(args))?;
+    let settings = Settings::load(args.common.config_file().as_deref(), &variables, written(args))?;
     let profile = settings.profile(args.common.profile.as_deref())?.clone();
     Ok((settings, profile))
 }
@@ -19,6 +20,13 @@ pub(super) fn settings(args: &Args) -> anyhow::Result<(Settings, Profile)> {
 /// Whether the words say what a backup holds or is called.
 pub(super) fn chooses(args: &Args) -> bool {
     written(args).chooses()
+}
+
+/// The form of the log as its variable says it, for what is told before the settings are read. What
+/// is no form is refused when they are.
+pub(super) fn log() -> Option<Form> {
+    let variable = std::env::var(settings::variable(settings::LOG)).ok()?;
+    Form::parse(&variable)
 }
 
 fn written(args: &Args) -> Written {

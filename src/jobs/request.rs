@@ -74,27 +74,19 @@ impl Request {
         }
     }
 
-    /// The profile that the words name; empty where they name none.
-    pub fn profile(&self) -> &str {
-        const OPTION: &str = "--profile";
-        let mut words = self.words.iter();
-        while let Some(word) = words.next() {
-            if word == OPTION {
-                return words.next().map_or("", String::as_str);
-            }
-            if let Some(name) = word.strip_prefix(OPTION).and_then(|it| it.strip_prefix('=')) {
-                return name;
-            }
-        }
-        ""
-    }
-
     /// Whether both are done by doing one of them, whoever asks.
     pub fn is_same(&self, other: &Request) -> bool {
         self.words == other.words
             && self.variables == other.variables
             && self.folder == other.folder
             && self.password == other.password
+    }
+
+    /// The profile that its words name.
+    pub fn profile(&self) -> Option<&str> {
+        let words = || self.words.iter().map(String::as_str);
+        let joined = words().find_map(|it| it.strip_prefix("--profile="));
+        joined.or_else(|| words().skip_while(|it| *it != "--profile").nth(1))
     }
 }
 
@@ -118,7 +110,8 @@ mod tests {
                 password: None,
                 by: By::Schedule,
             };
-            assert_eq!((request.task(), request.profile()), (task, profile), "{request:?}");
+            let named = request.profile().unwrap_or_default();
+            assert_eq!((request.task(), named), (task, profile), "{request:?}");
         };
         check("backup", Some(Task::Backup), "");
         check("backup --profile night", Some(Task::Backup), "night");
@@ -126,5 +119,21 @@ mod tests {
         check("verify 4f2a --boot", Some(Task::BootTest), "");
         check("verify 4f2a", None, "");
         check("status", None, "");
+    }
+
+    #[test]
+    fn the_profile_is_the_word_after_its_option_or_joined_to_it() {
+        for (words, wanted) in [
+            (&["backup"][..], None),
+            (&["backup", "--profile", "night"], Some("night")),
+            (&["--profile", "night", "backup"], Some("night")),
+            (&["backup", "--profile=night", "--json"], Some("night")),
+            (&["backup", "--profile"], None),
+        ] {
+            let words = words.iter().map(|it| (*it).to_owned()).collect();
+            let (variables, folder, password) = (BTreeMap::new(), None, None);
+            let request = Request { words, variables, folder, password, by: By::Socket };
+            assert_eq!(request.profile(), wanted);
+        }
     }
 }

@@ -22,7 +22,7 @@ use crate::exit::Exit;
 use crate::island::island;
 use crate::lines::Line;
 use crate::lock::{self, Busy};
-use crate::log::{Entry, Kind, Level, Log};
+use crate::log::{self, Entry, Kind, Log};
 use crate::program::{self, Start, Surroundings};
 use crate::recover::{self, Recovered, Wreck};
 use crate::secret::Secret;
@@ -65,6 +65,8 @@ pub(super) struct Running<'a> {
     pub(super) id: &'a str,
     pub(super) request: &'a Request,
     pub(super) story: &'a watch::Sender<Story>,
+    /// The same as entries of the log.
+    pub(super) told: &'a log::Story,
     /// Somebody cancels it.
     pub(super) cancel: &'a CancellationToken,
     /// The daemon ends.
@@ -84,14 +86,9 @@ enum End {
 impl Running<'_> {
     /// Does the job; gives its exit code.
     pub(super) async fn run(&self) -> u8 {
-        self.log(Level::Info, Kind::JobBegan, &format!("begins {}", self.request.words.join(" ")));
+        self.told.begin(&self.request.words);
         let code = self.patiently().await;
-        let (level, kind) = match code {
-            0 => (Level::Info, Kind::JobDone),
-            3 => (Level::Warning, Kind::JobDone),
-            _ => (Level::Error, Kind::JobFailed),
-        };
-        self.log(level, kind, &format!("ended with exit code {code}"));
+        self.told.line(&Line::Ended(code));
         code
     }
 
@@ -237,7 +234,7 @@ impl Running<'_> {
     /// Closes what a job left open that was killed. Its guardian may be faster.
     async fn clean_up(&self, signal: i32, began: Timestamp) -> u8 {
         let what = format!("the job was killed by signal {signal}");
-        self.log(Level::Error, Kind::JobFailed, &what);
+        self.told.say(Entry::new(Kind::JobWarning, &what));
         self.hear(Line::Step { step: "closing what the job left open".to_owned(), bytes: 0 });
         let since = Instant::now();
         let mut recovered = loop {
@@ -261,7 +258,7 @@ impl Running<'_> {
         }
         self.remember(began, &what).await;
         recovered.warnings.insert(0, format!("job {}: {what}", self.id));
-        self.log(Level::Warning, Kind::Recovered, &told(&recovered));
+        self.told.say(Entry::new(Kind::Recovered, &told(&recovered)));
         self.place.recovered.send_replace(Some(recovered));
         self.fail(&format!("{what}; what it had left open was closed"), Exit::Failed)
     }
@@ -271,7 +268,7 @@ impl Running<'_> {
         let Some(task) = self.request.task() else { return };
         let outcome = Outcome {
             task,
-            profile: self.request.profile().to_owned(),
+            profile: self.request.profile().unwrap_or_default().to_owned(),
             by_hand: false,
             began,
             ended: Timestamp::now(),
@@ -285,7 +282,7 @@ impl Running<'_> {
         let state = self.place.surroundings.state.clone();
         let ended = island("writing the chronicle", move || chronicle::ended(&state, outcome));
         if let Err(err) = ended.await {
-            self.log(Level::Warning, Kind::JobWarning, &format!("{err:#}"));
+            self.told.say(Entry::new(Kind::JobWarning, &format!("{err:#}")));
         }
     }
 
@@ -296,20 +293,11 @@ impl Running<'_> {
 
     /// Tells everybody what the job says.
     fn hear(&self, line: Line) {
-        match &line {
-            Line::Step { step, .. } => {
-                systemd::status(&format!("{}: {step}", self.request.words.join(" ")));
-                self.log(Level::Info, Kind::JobStep, step);
-            }
-            Line::Warning(text) => self.log(Level::Warning, Kind::JobWarning, text),
-            Line::Failed { message, .. } => self.log(Level::Error, Kind::JobFailed, message),
-            _ => (),
+        if let Line::Step { step, .. } = &line {
+            systemd::status(&format!("{}: {step}", self.request.words.join(" ")));
         }
+        self.told.line(&line);
         self.story.send_modify(|it| it.hear(line));
-    }
-
-    fn log(&self, level: Level, kind: Kind, text: &str) {
-        self.place.log.say(&Entry { level, kind, job: Some(self.id), text });
     }
 }
 

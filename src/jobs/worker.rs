@@ -17,7 +17,7 @@ use super::{Handle, Job, Place, Queue, Refused, Request, State, Story, Withdrawn
 use crate::exit::Exit;
 use crate::island::island;
 use crate::lines::Line;
-use crate::{pulse, systemd};
+use crate::{log, pulse, systemd};
 
 /// How many jobs are remembered that are over.
 const REMEMBERED: usize = 20;
@@ -197,9 +197,10 @@ impl Worker {
         let place = self.place.borrow().clone();
         let (its_id, its_cancel, its_stop) = (id.clone(), cancel.clone(), stop.clone());
         let task = tokio::spawn(async move {
-            let (id, request, story) = (&its_id, &request, &story);
+            let told = log::Story::new(place.log.clone(), &its_id, request.profile());
+            let (id, request, story, told) = (&its_id, &request, &story, &told);
             let (place, cancel, stop) = (&place, &its_cancel, &its_stop);
-            Running { place, id, request, story, cancel, stop }.run().await
+            Running { place, id, request, story, told, cancel, stop }.run().await
         });
         let limit = self.watchdog.map_or(Duration::MAX, |it| it / PATIENCE);
         self.running =

@@ -49,6 +49,9 @@ fn told(error: &Error) -> String {
             "a list belongs here".to_owned()
         }
         Error::Unexpected { expected: "string scalar", .. } => "one value belongs here".to_owned(),
+        Error::ExternallyTaggedEnumExpectedScalarOrMapping { .. }
+        | Error::UnexpectedValueForUnitEnumVariant { .. } => "one value belongs here".to_owned(),
+        Error::SerdeInvalidType { expected, .. } => format!("{expected} belongs here"),
         Error::InvalidScalar { ty, .. } if ty.contains("bool") => {
             "must be true or false".to_owned()
         }
@@ -57,7 +60,12 @@ fn told(error: &Error) -> String {
             "what begins with * must stand in quotes, such as \"*.mp4\"".to_owned()
         }
         Error::MultipleDocuments { .. } => "a second document begins: leave out the ---".to_owned(),
-        other => bare(&other.to_string()),
+        other => match bare(&other.to_string()) {
+            text if text.contains("found a tab") || text.contains("tabs") => {
+                "a tab stands here, and YAML wants spaces".to_owned()
+            }
+            text => text,
+        },
     }
 }
 

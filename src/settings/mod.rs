@@ -21,9 +21,10 @@ use serde_saphyr::Location;
 pub use self::bad::BadSettings;
 pub use self::keys::seconds;
 pub use self::profile::{NoSuchProfile, Profile};
-pub use self::variables::{KEYS, Variables, name as variable, unknown as unknown_variables};
+pub use self::variables::{KEYS, LOG, Variables, name as variable, unknown as unknown_variables};
 pub use self::written::{Due, Password, Written};
 use crate::fsx::Draft;
+use crate::log::Form;
 
 /// Where the file lies that nobody named.
 pub const USUAL: &str = "/etc/hearthkeep/config.yaml";
@@ -45,6 +46,8 @@ const LIMIT: u64 = 1024 * 1024;
 pub struct Settings {
     /// The file that they were read from, where there is one.
     pub file: Option<PathBuf>,
+    /// How entries of the log are written; where nothing says so, as suits the place.
+    pub log: Option<Form>,
     /// The job without a name: what the top of the file says.
     nameless: Profile,
     profiles: BTreeMap<String, Profile>,
@@ -84,6 +87,7 @@ impl Settings {
         let last = Written { password: credential(variables), ..Written::default() };
         let profiles = file.profiles.take().unwrap_or_default();
         let top = file.over(last);
+        let log = over.log.or(top.log);
         let meant = |name: &str, own: Written| {
             let written = over.clone().over(own).over(top.clone());
             Profile::meant(name, written, by_hand, path)
@@ -94,14 +98,17 @@ impl Settings {
             let refused = |what: String| BadSettings::at(path, own.referenced, what);
             profile::check_name(&name).map_err(refused)?;
             let own = own.value.unwrap_or_default();
-            if own.profiles.is_some() {
-                let what = format!("profile {name}: profiles stand at the top of the file alone");
-                return Err(refused(what));
+            for (key, is_there) in [("profiles", own.profiles.is_some()), (LOG, own.log.is_some())]
+            {
+                if is_there {
+                    let what = format!("profile {name}: {key} stands at the top of the file alone");
+                    return Err(refused(what));
+                }
             }
             let profile = meant(&name, own)?;
             all.insert(name, profile);
         }
-        Ok(Settings { file: None, nameless, profiles: all })
+        Ok(Settings { file: None, log, nameless, profiles: all })
     }
 
     /// The job of this name, or the one without.
@@ -132,21 +139,26 @@ impl Settings {
 /// The text of a file of settings; nothing where it is missing and need not be there.
 fn read(path: &Path, must_be_there: bool) -> anyhow::Result<Option<String>> {
     let reading = || format!("reading the settings in {}", path.display());
+    let refused = |what: &str| BadSettings::at(path, Location::UNKNOWN, what.to_owned()).into();
     let file = match File::open(path) {
         Err(err) if err.kind() == ErrorKind::NotFound => {
-            let missing =
-                || BadSettings::at(path, Location::UNKNOWN, "there is no such file".to_owned());
-            return if must_be_there { Err(missing().into()) } else { Ok(None) };
+            return if must_be_there { Err(refused("there is no such file")) } else { Ok(None) };
         }
         file => file.with_context(reading)?,
     };
-    let mut text = String::new();
-    file.take(LIMIT + 1).read_to_string(&mut text).with_context(reading)?;
-    if text.len() as u64 > LIMIT {
-        let what = "it is longer than 1 MiB, and so no file of settings".to_owned();
-        return Err(BadSettings::at(path, Location::UNKNOWN, what).into());
+    let mut bytes = Vec::new();
+    match file.take(LIMIT + 1).read_to_end(&mut bytes) {
+        Err(err) if err.kind() == ErrorKind::IsADirectory => {
+            // An engine makes a folder where a file that it shall mount is missing.
+            return Err(refused("it is a folder: name a file, or make it before it is mounted"));
+        }
+        read => read.with_context(reading)?,
+    };
+    if bytes.len() as u64 > LIMIT {
+        return Err(refused("it is longer than 1 MiB, and so no file of settings"));
     }
-    Ok(Some(text))
+    let text = String::from_utf8(bytes);
+    text.map(Some).map_err(|_| refused("it is not UTF-8: save it as text in UTF-8"))
 }
 
 /// Reads the text of a file. `path` is for errors.

@@ -3,6 +3,7 @@ use std::ffi::OsString;
 use std::time::Duration;
 
 use super::*;
+use crate::log::Form;
 use crate::plan::OnMaxHold;
 use crate::retention::Keep;
 
@@ -57,11 +58,18 @@ fn a_mistake_is_told_with_its_place_and_its_cure() {
     check("keep: 7\n", "line 1, column 7", "keys belong here");
     check("store: [a]\n", "line 1, column 8", "one value belongs here");
     check("- store\n", "line 1, column 1", "keys belong here");
+    check("store:\t/a\n\tlevel: 3\n", "line 1, column 8", "a tab stands here, and YAML wants");
+    check("keep:\n\tlast: 3\n", "line 2, column 2", "a tab stands here, and YAML wants");
+    check("log: [json]\n", "line 1, column 6", "one value belongs here");
+    check("only: { a: b }\n", "line 1, column 7", "a list of words belongs here");
+    check("\u{feff}level: 12\r\n", "line 1, column 8", "must be 1 (fastest)");
     check("store: \"/a\nlevel: 3\n", "line 1, column 8", "unclosed quote");
     check("name: a: b\n", "line 1, column 8", "mapping values are not allowed");
     check("---\nlevel: 1\n---\nlevel: 2\n", "line 4, column 1", "leave out the ---");
     check("profiles:\n  a b:\n    level: 1\n", "line 3, column 5", "profile \"a b\": a name has");
     check("profiles:\n  a:\n    profiles: {}\n", "line 3, column 5", "at the top of the file");
+    check("log: jsno\n", "line 1, column 6", "unknown value jsno, probably json");
+    check("profiles:\n  a:\n    log: json\n", "line 3, column 5", "log stands at the top of");
     check("profiles:\n  a:\n    onyl: ssl\n", "line 3, column 5", "onyl, probably only");
     check("profiles:\n  a: {}\n  a: {}\n", "line 3, column 3", "key a stands twice");
 }
@@ -74,6 +82,11 @@ fn a_schedule_is_checked_where_it_stands() {
         assert!(err.contains(said), "{text:?}: {err}");
     };
     check("level: 2\nschedule: soon\n", "line 2, column 11", "soon: a schedule is a time");
+    check(
+        "level: 2\nschedule: 445\n",
+        "line 2, column 1",
+        "a schedule such as mon-fri 04:45 belongs",
+    );
     check("schedule: 25:00\n", "line 1, column 11", "no time of the day");
     check("schedule: [04:45]\n", "line 1, column 11", "no list of them");
     check("schedule: { time: 04:45, cron: 0 4 * * * }\n", "line 1, column 11", "a time, days and");
@@ -154,6 +167,14 @@ fn words_go_before_variables_and_those_before_the_file() {
 }
 
 #[test]
+fn of_the_log_a_variable_goes_before_the_file() {
+    let log = |text: &str, variables: &[(&str, &str)]| settings(text, variables).log;
+    assert_eq!(log("", &[]), None);
+    assert_eq!(log("log: journal", &[]), Some(Form::Journal));
+    assert_eq!(log("log: journal", &[("HEARTHKEEP_LOG", "plain")]), Some(Form::Plain));
+}
+
+#[test]
 fn who_picks_a_home_picks_it_alone() {
     let text = "project: one\nhome: a\n";
     let pick = |variables: &[(&str, &str)]| settings(text, variables).nameless.pick;
@@ -197,6 +218,7 @@ fn every_key_is_a_variable() {
         ("HEARTHKEEP_NO_DATABASE", "true"),
         ("HEARTHKEEP_SCHEDULE", "04:45"),
         ("HEARTHKEEP_KEEP", "last=1, days=30"),
+        ("HEARTHKEEP_LOG", "json"),
     ];
     assert_eq!(variables.map(|it| it.0.to_owned()), KEYS.map(variable));
     let it = settings("", &variables).nameless;
@@ -229,6 +251,7 @@ fn a_variable_that_means_nothing_is_named() {
     check("HEARTHKEEP_KEEP", "7", "must be like last=7");
     check("HEARTHKEEP_KEEP", "hourly=7", "must be like last=7");
     check("HEARTHKEEP_KEEP", "last=0", "must keep something");
+    check("HEARTHKEEP_LOG", "syslog", "\"syslog\" must be plain, json or journal");
     check("HEARTHKEEP_PASSWORD", "", "it is empty");
     let names =
         ["HEARTHKEEP_STROE", "HEARTHKEEP_STORE", "HEARTHKEEP_TEST_X", "HEARTHKEEP_XYZZY", "PATH"];

@@ -8,6 +8,7 @@ use serde_saphyr::{Location, Spanned};
 
 use super::written::{Due, Password, Written};
 use super::{BadSettings, keys};
+use crate::log::Form;
 use crate::nearest::nearest;
 use crate::plan::OnMaxHold;
 use crate::secret::{self, Secret};
@@ -16,7 +17,7 @@ use crate::secret::{self, Secret};
 const PREFIX: &str = "HEARTHKEEP_";
 
 /// The keys that are variables too. Of profiles there is no one value.
-pub const KEYS: [&str; 18] = [
+pub const KEYS: [&str; 19] = [
     "project",
     "home",
     "store",
@@ -35,7 +36,11 @@ pub const KEYS: [&str; 18] = [
     "no-database",
     "schedule",
     "keep",
+    LOG,
 ];
+
+/// The key that is not one of a job, but of the whole program.
+pub const LOG: &str = "log";
 
 /// Variables that are no settings.
 const OTHERS: [&str; 5] = [
@@ -82,6 +87,9 @@ impl Variables<'_> {
                 Spanned::new(Due { text, ..Due::default() }, Location::UNKNOWN, Location::UNKNOWN)
             }),
             keep: self.read("keep", keys::keep_of)?,
+            log: self.read(LOG, |it| {
+                Form::parse(it).ok_or_else(|| format!("{it:?} must be plain, json or journal"))
+            })?,
             profiles: None,
         })
     }

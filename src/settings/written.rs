@@ -10,6 +10,7 @@ use serde::{Deserialize, Deserializer};
 use serde_saphyr::Spanned;
 
 use super::keys::{self, Words};
+use crate::log::Form;
 use crate::plan::OnMaxHold;
 use crate::retention::Keep;
 use crate::secret::Secret;
@@ -65,6 +66,8 @@ pub struct Written {
     /// Which of its backups are kept.
     #[serde(deserialize_with = "keep")]
     pub keep: Option<Keep>,
+    /// How entries of the log are written; only at the top.
+    pub log: Option<Form>,
     /// The jobs by name; only at the top.
     pub profiles: Option<BTreeMap<String, Spanned<Option<Written>>>>,
 }
@@ -115,6 +118,7 @@ impl Written {
             no_database: self.no_database.or(other.no_database),
             schedule: self.schedule.or(other.schedule),
             keep: self.keep.or(other.keep),
+            log: self.log.or(other.log),
             profiles: self.profiles.or(other.profiles),
         }
     }

@@ -113,6 +113,16 @@ fn each_fault_is_told_with_its_cure() {
     assert_found(&findings, "error", "unknown item \"nosuch\"", "");
     let findings = check(&home, "", &[("DOCKER_HOST", "unix:///nowhere.sock")], 1);
     assert_found(&findings, "error", "/nowhere.sock", "");
+    // Daylight saving may leave out its time, in which it comes nevertheless.
+    let schedule = "schedule: { time: 02:30, time-zone: Europe/Berlin }\nkeep: { last: 3 }\n";
+    let findings = check(&home, schedule, &[], 3);
+    assert_found(
+        &findings,
+        "note",
+        "daylight saving leaves out its time, so it comes at 03:00",
+        "another time",
+    );
+    assert_found(&findings, "ok", " 02:30 CE", "");
     // Variables go before all profiles, which may not be meant.
     let findings = check(&home, "profiles: { a: , b: }\n", &[("HEARTHKEEP_LEVEL", "3")], 3);
     assert_found(&findings, "note", "HEARTHKEEP_LEVEL goes before the level", "at the top");

@@ -192,11 +192,13 @@ fn a_file_that_can_hold_no_password_is_named() {
     let long = PASSWORD.repeat(4000);
     let file = bench.path().join("password").display().to_string();
     let check = |file: &str, said: &str| {
-        let run = run(&mut bench.command(&["verify", &backup, "--password-file", file])).ends(1);
+        let run = run(&mut bench.command(&["verify", &backup, "--password-file", file])).ends(78);
         assert!(run.error().contains(file) && run.error().contains(said), "{run:?}");
     };
-    check(&file, "No such file");
-    for (content, said) in [("", "empty"), ("\n", "empty"), (&long, "16 KiB")] {
+    check(&file, "there is no such file: `hearthkeep key generate` makes one");
+    for (content, said) in
+        [("", "empty"), ("\n", "empty"), (&long, "16 KiB"), (&"x".repeat(1 << 20), "16 KiB")]
+    {
         password_file(&bench, content, 0o600);
         check(&file, said);
     }
@@ -205,7 +207,7 @@ fn a_file_that_can_hold_no_password_is_named() {
     bytes.push(0xff);
     write(Path::new(&file), &bytes);
     check(&file, "UTF-8");
-    check(&bench.path().display().to_string(), "directory");
+    check(&bench.path().display().to_string(), "it is a folder: name the file");
 }
 
 #[test]
@@ -220,6 +222,42 @@ fn a_file_that_others_may_read_is_warned_of_once() {
         assert_eq!(warnings.len(), n_warnings, "{mode:o}: {run:?}");
         assert!(warnings.iter().all(|it| it.contains(&file)), "{run:?}");
     }
+}
+
+/// Runs `verify` with a key that lies, with this mode, where these commands of the shell put it; in
+/// a `/run` of its own. Gives the warnings.
+fn warnings_of(mode: u32, put: &str, at: &str, credentials: &str) -> Vec<String> {
+    let bench = Bench::new();
+    let backup = encrypted(&bench);
+    let file = password_file(&bench, PASSWORD, mode);
+    let program = bench.command(&["--quiet", "verify", &backup, "--password-file", at]);
+    let mut command = Command::new("unshare");
+    let script =
+        format!("set -e; mount -t tmpfs none /run; mkdir /run/secrets; {put}; exec \"$@\"");
+    command.args(["--mount", "sh", "-c", &script, &file]).arg(program.get_program());
+    command.args(program.get_args()).env("HEARTHKEEP_CONFIG", "/dev/null");
+    let run = run(command.env("CREDENTIALS_DIRECTORY", credentials)).ends(0);
+    run.stderr.lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn a_secret_that_an_engine_or_systemd_keeps_is_not_warned_of_and_one_of_the_host_is() {
+    let at = "/run/secrets/key";
+    // In memory, as Docker has it; or put into the container itself.
+    let none: [String; 0] = [];
+    assert_eq!(warnings_of(0o444, "cp -p \"$0\" /run/secrets/key", at, ""), none);
+    // A file of the host, as Compose mounts it.
+    let mounted = "touch /run/secrets/key; mount --bind \"$0\" /run/secrets/key";
+    let warnings = warnings_of(0o644, mounted, at, "");
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert!(warnings[0].contains("is open to others (644): chmod 600 the file on the host"));
+    assert_eq!(warnings_of(0o600, mounted, at, ""), none);
+    // What systemd hands to a service, with rights that show as the group's.
+    let put = "mkdir /run/credentials; cp -p \"$0\" /run/credentials/key";
+    let at = "/run/credentials/key";
+    assert_eq!(warnings_of(0o440, put, at, "/run/credentials"), none);
+    assert_eq!(warnings_of(0o440, put, at, "").len(), 1);
+    assert_eq!(warnings_of(0o444, put, at, "/run/credentials").len(), 1);
 }
 
 /// Types these keys where `verify` asks for the password of an encrypted backup, or sends a

@@ -2,7 +2,7 @@
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::support::home::Home;
 use crate::support::{Bench, Run};
@@ -23,6 +23,7 @@ fn a_mistake_in_the_settings_is_told_before_anything_is_held() {
     let home = Home::new("settings");
     let key = home.write("key", "hunter2\n").display().to_string();
     let missing = home.bench.path().join("missing").display().to_string();
+    let folder = home.bench.path().display().to_string();
     let both = [("HEARTHKEEP_PASSWORD", "hunter2"), ("HEARTHKEEP_PASSWORD_FILE", &key)];
     let was = home.started("homeassistant");
     let cases: &[Case] = &[
@@ -33,7 +34,9 @@ fn a_mistake_in_the_settings_is_told_before_anything_is_held() {
         ("profiles:\n  a:\n    onyl: [ssl]\n", &[], 78, &["line 3, column 5", "probably only"]),
         ("", &both, 78, &["HEARTHKEEP_PASSWORD: ", "HEARTHKEEP_PASSWORD_FILE", &key]),
         ("", &[("HEARTHKEEP_LEVEL", "x")], 78, &["HEARTHKEEP_LEVEL: \"x\" must be a number"]),
-        ("", &[("HEARTHKEEP_PASSWORD_FILE", &missing)], 1, &[&missing, "No such file"]),
+        ("", &[("HEARTHKEEP_PASSWORD_FILE", &missing)], 78, &[&missing, "key generate"]),
+        ("", &[("HEARTHKEEP_PASSWORD_FILE", &folder)], 78, &[&folder, "it is a folder"]),
+        ("", &[("HEARTHKEEP_LOG", "syslog")], 78, &["HEARTHKEEP_LOG: ", "plain, json or journal"]),
         ("only: [nosuch]\n", &[], 2, &["unknown item \"nosuch\""]),
     ];
     for (settings, variables, code, said) in cases {
@@ -54,6 +57,34 @@ fn a_mistake_in_the_settings_is_told_before_anything_is_held() {
     assert_eq!(home.state("homeassistant"), "running");
     assert_eq!(home.started("homeassistant"), was);
     assert_eq!(home.store(), Vec::<PathBuf>::new());
+}
+
+#[test]
+fn a_file_that_is_none_is_named_and_a_variable_that_is_empty_is_not_set() {
+    let bench = Bench::new();
+    let list = |config: &str| {
+        let mut command = bench.command(&["list", "--store", "/nowhere/store"]);
+        command.env("HEARTHKEEP_CONFIG", config);
+        Run::from(command.output().expect("it runs"))
+    };
+    let file = bench.path().join("config.yaml").display().to_string();
+    let written = |bytes: &[u8]| {
+        crate::support::home::write(Path::new(&file), bytes);
+        list(&file).ends(78)
+    };
+    for (run, said) in [
+        (written(b"level: \xff\n"), "it is not UTF-8: save it as text in UTF-8"),
+        (written(&vec![b'#'; 1024 * 1024 + 1]), "it is longer than 1 MiB"),
+        (list(&bench.path().display().to_string()).ends(78), "it is a folder: name a file"),
+        (list("/nowhere/config.yaml").ends(78), "there is no such file"),
+    ] {
+        assert!(run.error().contains(said), "{said}: {run:?}");
+    }
+    // As Compose files often leave them.
+    let mut command = bench.command(&["list", "--store", "/nowhere/store"]);
+    command.env("HEARTHKEEP_CONFIG", "").env("HEARTHKEEP_STATE", "").env("HEARTHKEEP_LOG", "");
+    let run = Run::from(command.output().expect("it runs")).ends(1);
+    assert!(run.error().contains("/nowhere"), "{run:?}");
 }
 
 #[test]
