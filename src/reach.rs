@@ -53,6 +53,11 @@ impl Reach {
     }
 }
 
+/// Whether this process runs in a container, of whichever engine.
+pub fn in_container() -> anyhow::Result<bool> {
+    Ok(container_in(&mountinfo()?).is_some())
+}
+
 /// The container in which this process runs, where it runs in one of these.
 ///
 /// # Errors

@@ -34,6 +34,7 @@ const PILE: &[(&str, Colour)] = &[
     ("recover", Async),
     ("hands", Pure),
     ("survey", Async),
+    ("outpost", Async),
     ("gate", Async),
     ("quiesce", Async),
     ("translate", Blocking),
@@ -128,7 +129,7 @@ const CRATES: &[(&str, &[&str])] = &[
         "tokio",
         &[
             "api", "backup", "boot", "calendar", "cli", "daemon", "engine", "gate", "island",
-            "jobs", "quiesce", "recover", "restore",
+            "jobs", "outpost", "quiesce", "recover", "restore",
         ],
     ),
     ("futures_util", &["api", "engine", "quiesce"]),

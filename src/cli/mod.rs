@@ -4,6 +4,7 @@
 
 mod args;
 mod ask;
+mod away;
 mod backup;
 mod boot;
 mod check;
@@ -29,6 +30,7 @@ mod restore;
 mod resume;
 mod serve;
 mod status;
+mod told;
 mod words;
 
 use std::ffi::OsString;
@@ -110,6 +112,9 @@ fn carry_out(args: Args, out: Out, record: Arc<Record>) -> anyhow::Result<Exit> 
         let (common, password) = (args.common, OnceCell::new());
         let unlocked_with = OnceCell::new();
         let face = Face { out, common, settings, profile, cancel, password, unlocked_with, record };
+        if let Some(exit) = away::run(&face, &args.command).await? {
+            return Ok(exit);
+        }
         match args.command {
             Command::Plan(_) => plan::run(&face).await,
             Command::Backup(args) => backup::run(&face, &args).await,

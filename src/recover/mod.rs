@@ -151,6 +151,19 @@ pub async fn is_needed(state: &Path) -> anyhow::Result<bool> {
         .await
 }
 
+/// The paths, as the run reached them, at which something is left to close.
+pub async fn open_paths(state: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let state = state.to_owned();
+    island("reading the journal", move || {
+        let open = journal::open(&journal::read(&state)?);
+        let swapped = open.swap.into_iter().flat_map(|it| it.mounts);
+        let swapped = swapped.flat_map(|it| [it.target, it.staging]);
+        let all = swapped.chain(open.stagings).chain(open.drafts);
+        Ok(all.map(PathBuf::from).collect())
+    })
+    .await
+}
+
 /// Closes what an earlier run left open; `wreck` is for a restored home that waits to be looked at.
 ///
 /// # Errors

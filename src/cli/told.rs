@@ -1,0 +1,84 @@
+//! What a job elsewhere says, printed as if it were done here.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::render::Out;
+use super::{Face, job};
+use crate::lines::Line;
+use crate::monitor::Monitor;
+
+/// Tells what the lines of a job say, in the form that was asked for.
+pub(super) struct Told {
+    out: Out,
+    /// Goes before a result comes, and its bars with it.
+    monitor: Option<Arc<dyn Monitor>>,
+    /// How many bytes of the step are done by now.
+    done: u64,
+    /// Whether a result is kept rather than printed.
+    keeps: bool,
+    /// The result that was kept.
+    pub(super) kept: Option<(Value, String)>,
+    /// Whether there was a result, or a reason why there is none.
+    pub(super) is_answered: bool,
+}
+
+impl Told {
+    pub(super) fn new(face: &Face) -> Told {
+        let monitor = Some(face.monitor());
+        Told { out: face.out, monitor, done: 0, keeps: false, kept: None, is_answered: false }
+    }
+
+    /// One that keeps the result for the one who asks.
+    pub(super) fn keeping(face: &Face) -> Told {
+        Told { keeps: true, ..Told::new(face) }
+    }
+
+    /// Tells one line; what is none, such as the words of a library, goes nowhere.
+    pub(super) fn hear(&mut self, text: &str) {
+        if let Some(line) = Line::read(text) {
+            self.tell(line);
+        }
+    }
+
+    /// Tells one line.
+    pub(super) fn tell(&mut self, line: Line) {
+        self.is_answered |= matches!(line, Line::Printed { .. } | Line::Failed { .. });
+        match line {
+            Line::Printed { object, text } if self.keeps => self.kept = Some((object, text)),
+            line if self.out == Out::Lines => job::say(&line),
+            Line::Step { step, bytes } => {
+                self.done = 0;
+                self.watch(|it| it.step(&step, bytes));
+            }
+            Line::Part(part) => self.watch(|it| it.part(&part)),
+            Line::Done(bytes) => {
+                let more = bytes.saturating_sub(self.done);
+                self.done = bytes;
+                self.watch(|it| it.advance(more));
+            }
+            Line::Silence(seconds) => self.watch(|it| it.silence(Duration::from_secs(seconds))),
+            Line::Printed { object, text } => {
+                self.monitor = None;
+                self.out.print(&object, || text);
+            }
+            Line::Failed { object, message } => {
+                self.monitor = None;
+                self.out.failed(object, message);
+            }
+            Line::Warning(warning) => {
+                self.monitor = None;
+                self.out.warnings(&[warning]);
+            }
+            Line::Moved { .. } | Line::Ended(_) => (),
+        }
+    }
+
+    fn watch(&self, tell: impl FnOnce(&dyn Monitor)) {
+        if let Some(monitor) = &self.monitor {
+            tell(&**monitor);
+        }
+    }
+}
