@@ -11,7 +11,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::engine::{Engine, Error, Said};
 use crate::model::{Container, JOB_LABEL, Outpost, STATE_LABEL, State};
+use crate::plan;
 use crate::secret::Secret;
+use crate::survey;
 
 /// How long is waited before an engine is asked again that went away.
 const PAUSE_BETWEEN_TRIES: Duration = Duration::from_millis(250);
@@ -214,30 +216,51 @@ pub struct Left {
     pub last: Vec<String>,
 }
 
-/// The job containers of a state folder, which is given as the engine's host sees it. One that was
-/// made and never started has done nothing, and is removed.
-pub async fn left_behind(engine: &Engine, state: &Path) -> Result<Vec<Left>, Error> {
+/// The job containers of a state folder other than this one, if this process runs in one. One that
+/// was made and never started has done nothing, and is removed.
+pub async fn left_behind(engine: &Engine, state: &Path) -> anyhow::Result<Vec<Left>> {
+    let facts = survey::look(engine).await?.facts;
+    let own = plan::own(&facts);
+    let state = match own {
+        None => Some(state.to_owned()),
+        Some(own) => plan::at_host(own, state),
+    };
+    let Some(state) = state else { return Ok(Vec::new()) };
+    let is_own = |it: &Container| own.is_some_and(|own| own.id == it.id);
+    let theirs = facts.containers.iter().filter(|it| belongs_to(it, &state) && !is_own(it));
     let mut left = Vec::new();
-    for container in engine.look().await?.iter().filter(|it| belongs_to(it, state)) {
-        let job = container.label(JOB_LABEL).unwrap_or_default().to_owned();
-        let (id, name) = (container.id.clone(), container.name.clone());
-        let ended = match engine.ended(&id).await {
-            Ok(ended) => ended.map(|it| u8::try_from(it).unwrap_or(1)),
-            Err(Error::NotFound { .. }) => continue,
-            Err(err) => return Err(err),
-        };
+    for container in theirs {
+        match Left::of(engine, container).await {
+            Ok(it) => left.extend(it),
+            // Somebody else has removed it meanwhile.
+            Err(Error::NotFound { .. }) => (),
+            Err(err) => return Err(err).context("looking for job containers"),
+        }
+    }
+    Ok(left)
+}
+
+impl Left {
+    /// Nothing where it never ran: it has done nothing, and is removed.
+    async fn of(engine: &Engine, container: &Container) -> Result<Option<Left>, Error> {
+        let id = &container.id;
+        let ended = engine.ended(id).await?.map(|it| u8::try_from(it).unwrap_or(1));
         let last = match (ended, container.state) {
-            (Some(_), _) => engine.log_tail(&id, LAST_LINES).await?,
+            (Some(_), _) => engine.log_tail(id, LAST_LINES).await?,
             (None, State::Stopped) => {
-                engine.remove_container(&id).await?;
-                continue;
+                engine.remove_container(id).await?;
+                return Ok(None);
             }
             (None, _) => String::new(),
         };
-        let last = last.lines().map(str::to_owned).collect();
-        left.push(Left { job, container: id, name, ended, last });
+        Ok(Some(Left {
+            job: container.label(JOB_LABEL).unwrap_or_default().to_owned(),
+            container: id.clone(),
+            name: container.name.clone(),
+            ended,
+            last: last.lines().map(str::to_owned).collect(),
+        }))
     }
-    Ok(left)
 }
 
 fn belongs_to(container: &Container, state: &Path) -> bool {

@@ -14,7 +14,6 @@ use crate::chronicle::Door;
 use crate::engine::Engine;
 use crate::island::island;
 use crate::lines::{Line, VARIABLE};
-use crate::lock::Busy;
 use crate::model::{JOB_LABEL, Mount, Outpost};
 use crate::outpost::{self, Ending, Heard, Post};
 use crate::plan::{self, Facts, Reaches};
@@ -24,6 +23,9 @@ use crate::{reach, recover, survey};
 
 /// Begins the names of the variables that are settings.
 const PREFIX: &str = "HEARTHKEEP_";
+
+/// The one setting of whoever closes an earlier run.
+const STATE: &str = "HEARTHKEEP_STATE=";
 
 /// How a job container reads its password.
 const TOLD: [&str; 2] = ["--password-file", "/dev/stdin"];
@@ -37,7 +39,8 @@ pub(super) async fn run(face: &Face, command: &Command) -> anyhow::Result<Option
     }
     let Some(site) = Site::look(face).await? else { return Ok(None) };
     if changes(command) {
-        site.check_others().await?;
+        // What became of them, they have written down.
+        recover::finished(&site.engine, &site.state).await?;
     }
     let mut mounts = Vec::new();
     for (pick, reaches) in &reaches {
@@ -90,7 +93,6 @@ fn changes(command: &Command) -> bool {
         Command::Backup(args) => !args.dry_run,
         Command::Restore(args) => !args.dry_run,
         Command::Verify(args) => args.boot,
-        Command::Resume(_) => true,
         _ => false,
     }
 }
@@ -205,21 +207,6 @@ impl Site {
         Ok(())
     }
 
-    /// Takes away job containers that have ended, and refuses where one still runs.
-    async fn check_others(&self) -> anyhow::Result<()> {
-        let Some(state) = &self.state_at_host else { return Ok(()) };
-        for left in outpost::left_behind(&self.engine, state).await? {
-            match left.ended {
-                Some(_) => Post::found(&self.engine, &left).remove().await?,
-                None => {
-                    let (job, name) = (&left.job, &left.name);
-                    return Err(Busy).with_context(|| format!("job {job} goes on in {name}"));
-                }
-            }
-        }
-        Ok(())
-    }
-
     /// The mounts in which an earlier job container left something to close.
     async fn left_open(&self) -> anyhow::Result<Vec<Mount>> {
         let paths = recover::open_paths(&self.state).await?;
@@ -247,9 +234,11 @@ impl Site {
         };
         // One that cannot be removed now is removed by whoever comes next.
         let _ = post.remove().await;
-        match ending {
-            Ending::Ended(code) if told.is_answered => Ok(Exit::of_code(code)),
-            Ending::Ended(_) | Ending::Gone => Err(self.died(face, &post, ending).await),
+        match (ending, told.answer) {
+            (Ending::Ended(code), Some(_)) => Ok(Exit::of_code(code)),
+            // Somebody took it away between its end and ours.
+            (Ending::Gone, Some(exit)) => Ok(exit),
+            (Ending::Ended(_) | Ending::Gone, None) => Err(self.died(face, &post, ending).await),
         }
     }
 
@@ -298,7 +287,10 @@ impl Site {
             return Ok(resume::text(&recovered).trim_end().replace('\n', ", "));
         }
         let words = ["resume", "--automatic"].map(str::to_owned).to_vec();
-        let post = Post::start(&self.engine, &self.outpost(words, &mounts, false)?, None).await?;
+        let mut outpost = self.outpost(words, &mounts, false)?;
+        // It needs no settings, as whoever closes an earlier run.
+        outpost.variables.retain(|it| it.starts_with(STATE));
+        let post = Post::start(&self.engine, &outpost, None).await?;
         let mut told = Told::keeping(face);
         post.follow(&mut |heard| hear(&mut told, heard)).await?;
         post.remove().await?;

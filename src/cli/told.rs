@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::render::Out;
-use super::{Face, job};
+use super::{Exit, Face, job};
 use crate::lines::Line;
 use crate::monitor::Monitor;
 
@@ -21,14 +21,14 @@ pub(super) struct Told {
     keeps: bool,
     /// The result that was kept.
     pub(super) kept: Option<(Value, String)>,
-    /// Whether there was a result, or a reason why there is none.
-    pub(super) is_answered: bool,
+    /// How it ends, as far as its lines tell: once there was a result, or a reason why there is none.
+    pub(super) answer: Option<Exit>,
 }
 
 impl Told {
     pub(super) fn new(face: &Face) -> Told {
         let monitor = Some(face.monitor());
-        Told { out: face.out, monitor, done: 0, keeps: false, kept: None, is_answered: false }
+        Told { out: face.out, monitor, done: 0, keeps: false, kept: None, answer: None }
     }
 
     /// One that keeps the result for the one who asks.
@@ -45,7 +45,12 @@ impl Told {
 
     /// Tells one line.
     pub(super) fn tell(&mut self, line: Line) {
-        self.is_answered |= matches!(line, Line::Printed { .. } | Line::Failed { .. });
+        self.answer = match &line {
+            Line::Printed { .. } => Some(Exit::Done),
+            Line::Warning(_) => self.answer.map(|_| Exit::DoneWithWarnings),
+            Line::Failed { object, .. } => Some(failed(object)),
+            _ => self.answer,
+        };
         match line {
             Line::Printed { object, text } if self.keeps => self.kept = Some((object, text)),
             line if self.out == Out::Lines => job::say(&line),
@@ -81,4 +86,9 @@ impl Told {
             tell(&**monitor);
         }
     }
+}
+
+fn failed(object: &Value) -> Exit {
+    let code = object["exit_code"].as_u64().and_then(|it| u8::try_from(it).ok());
+    code.map_or(Exit::Failed, Exit::of_code)
 }

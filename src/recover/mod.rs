@@ -12,6 +12,7 @@ mod swap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use anyhow::Context;
 use serde::Serialize;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
@@ -27,6 +28,7 @@ use crate::hands::Hands;
 use crate::island::island;
 use crate::journal::{self, Event, Journal, Open, Stage, Story};
 use crate::lock::{self, Busy, Lock};
+use crate::outpost::{self, Left};
 use crate::signals;
 
 /// How long an engine is waited for that does not answer: as long as a release waits for it.
@@ -58,6 +60,10 @@ pub struct Recovered {
     /// The slug of the backup whose restored home a person kept.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kept: Option<String>,
+    /// The jobs that went on in containers of their own after whoever waited for them was gone, and
+    /// have ended since.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub finished: Vec<Finished>,
     /// What a person should look at.
     pub warnings: Vec<String>,
 }
@@ -70,8 +76,24 @@ impl Recovered {
         let released = self.released.iter().map(|it| format!("released {it}"));
         let removed = self.removed.iter().map(|it| format!("removed {}", it.display()));
         let boots = self.boot_tests.iter().map(|it| format!("removed boot test {it}"));
-        back.chain(kept).chain(released).chain(removed).chain(boots).collect()
+        let finished = self
+            .finished
+            .iter()
+            .map(|it| format!("job {} ended in {} with {}", it.job, it.container, it.exit_code));
+        let all = finished.chain(back).chain(kept).chain(released).chain(removed).chain(boots);
+        all.collect()
     }
+}
+
+/// A job that ended while nobody waited for it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Finished {
+    /// The job's identifier.
+    pub job: String,
+    /// The container in which it was done, which is gone.
+    pub container: String,
+    /// How it ended.
+    pub exit_code: u8,
 }
 
 /// What a run works at: the lock is its own, and the journal is open.
@@ -182,7 +204,25 @@ pub async fn resume(
     under_lock(state, lock, wreck, door, cancel).await
 }
 
-/// The same for the guardian, whose run has just died; nothing where another run is there already.
+/// Takes away the job containers that have ended; gives those.
+///
+/// # Errors
+/// [`Busy`] where one still runs, with its name.
+pub async fn finished(engine: &Engine, state: &Path) -> anyhow::Result<Vec<Finished>> {
+    let mut finished = Vec::new();
+    for left in outpost::left_behind(engine, state).await? {
+        let Left { job, name: container, ended, .. } = left;
+        let Some(exit_code) = ended else {
+            return Err(Busy)
+                .with_context(|| format!("job {job} goes on in container {container}"));
+        };
+        engine.remove_container(&left.container).await?;
+        finished.push(Finished { job, container, exit_code });
+    }
+    Ok(finished)
+}
+
+/// The same as [`resume`] for the guardian, whose run has just died; nothing where another run is there already.
 pub async fn take_over(state: &Path) -> anyhow::Result<Option<Recovered>> {
     if !is_needed(state).await? {
         return Ok(None);

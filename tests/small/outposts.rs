@@ -4,11 +4,14 @@
 use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::support::home::{Home, bind, write};
-use crate::support::{Run, docker};
+use crate::holds::endless;
+use crate::signals::Running;
+use crate::support::home::{Home, bind, tool, write};
+use crate::support::{Run, docker, wait_until};
 
 /// An image in which the program under test runs.
 const IMAGE: &str = "hearthkeep-lab/mosquitto:2";
@@ -52,9 +55,29 @@ impl Sidecar {
 
     /// The program in it.
     fn command(&self, arguments: &[&str]) -> Command {
+        self.command_with(&[], arguments)
+    }
+
+    /// The same, with variables.
+    fn command_with(&self, variables: &[&str], arguments: &[&str]) -> Command {
         let mut command = Command::new("docker");
-        command.args(["exec", &self.name, "/hearthkeep"]).args(arguments).stdin(Stdio::null());
+        command.arg("exec").args(variables.iter().flat_map(|it| ["--env", it]));
+        command.args([&self.name, "/hearthkeep"]).args(arguments).stdin(Stdio::null());
         command
+    }
+
+    /// Sends a signal to the program that waits in the sidecar for its job container.
+    fn signal(&self, signal: &str) {
+        let table = docker(&["top", &self.name, "-eo", "pid,args"]);
+        let relay = table.lines().find(|it| it.contains("/hearthkeep"));
+        let pid = relay.and_then(|it| it.split_whitespace().next());
+        tool("kill", &["-s", signal, pid.expect("it runs")]);
+    }
+
+    /// The one job container, once it is there.
+    fn job(&self) -> String {
+        wait_until("a job container is there", || !self.jobs().is_empty());
+        self.jobs().remove(0)
     }
 
     fn hearthkeep(&self, arguments: &[&str]) -> Run {
@@ -121,4 +144,251 @@ fn what_the_sidecar_does_not_reach_is_backed_up_all_the_same() {
     assert_eq!(fs::read_dir(home.config()).expect("it is there").count(), 2, "nothing was left");
     let mounted = home.inspect("hearthkeep", "{{range .Mounts}}{{.Destination}} {{end}}");
     assert!(!mounted.contains("/mounts") && !mounted.contains("/config"), "{mounted}");
+}
+
+/// A home whose backup takes some seconds before anything is held.
+fn slow_home(what: &str) -> Home {
+    let home = Home::new(what);
+    let data = bind(&home.bench.folder("slow"), "/data");
+    let options = ["--volume", &data, "--label", "hearthkeep.before=sleep 3"];
+    let all = [&options[..], &["--entrypoint", "/bin/sleep"]].concat();
+    home.run("slow", &all, IMAGE, &["infinity"]);
+    home
+}
+
+const HOOKS: &str = "running the hooks of containers";
+
+fn list(home: &Home) -> usize {
+    let store = home.bench.path().join("backups").display().to_string();
+    let list = home.hearthkeep(&["--json", "--store", &store, "list"]).ends(0).json();
+    list["backups"].as_array().map_or(0, Vec::len)
+}
+
+fn is_over(container: &str) -> bool {
+    docker(&["inspect", "--format", "{{.State.Status}}", container]) == "exited"
+}
+
+#[test]
+fn a_job_container_sees_what_it_backs_up_and_cannot_write_it() {
+    let home = slow_home("outpost-mounts");
+    let sidecar = Sidecar::beside(&home);
+    let mut backup = Running::start(sidecar.command(&["backup"]));
+    backup.wait_for(HOOKS);
+    let job = sidecar.job();
+    let template = "{{range .Mounts}}{{.Source}} {{.Destination}} {{.RW}}\n{{end}}";
+    let mounts = docker(&["inspect", "--format", template, &job]);
+    let config = home.config().display().to_string();
+    assert!(mounts.contains(&format!("{config} /mounts{config} false")), "{mounts}");
+    let backups = home.bench.path().join("backups").display().to_string();
+    assert!(mounts.contains(&format!("{backups} /backups true")), "{mounts}");
+    let labels = docker(&["inspect", "--format", "{{json .Config.Labels}}", &job]);
+    assert!(labels.contains("\"hearthkeep.enable\":\"false\""), "{labels}");
+    // While it works, nothing else does, and whoever asks is told where.
+    let busy = sidecar.hearthkeep(&["backup"]).ends(11);
+    assert!(busy.error().contains(&job), "{busy:?}");
+    let busy = sidecar.hearthkeep(&["resume"]).ends(11);
+    assert!(busy.error().contains(&job), "{busy:?}");
+    assert_eq!(backup.code(), 0);
+    assert_eq!((list(&home), sidecar.jobs().len()), (1, 0));
+}
+
+#[test]
+fn a_job_outlives_whoever_waits_for_it() {
+    let home = slow_home("outpost-outlives");
+    for (n, signal) in ["KILL", "TERM"].into_iter().enumerate() {
+        let sidecar = Sidecar::beside(&home);
+        let mut backup = Running::start(sidecar.command(&["backup"]));
+        backup.wait_for(HOOKS);
+        let job = sidecar.job();
+        sidecar.signal(signal);
+        assert_eq!(backup.code(), if signal == "KILL" { 137 } else { 130 });
+        assert!(!is_over(&job), "after {signal}");
+        wait_until("it has ended", || is_over(&job));
+        assert_eq!((list(&home), home.state("homeassistant").as_str()), (n + 1, "running"));
+        let recovered = sidecar.hearthkeep(&["--json", "resume"]).ends(0).json();
+        let finished = &recovered["finished"][0];
+        assert_eq!((&finished["container"], &finished["exit_code"]), (&job.into(), &0.into()));
+        assert_eq!(sidecar.jobs(), [""; 0]);
+        docker(&["rm", "--force", &sidecar.name]);
+    }
+    // And the sidecar itself.
+    let sidecar = Sidecar::beside(&home);
+    let mut backup = Running::start(sidecar.command(&["backup"]));
+    backup.wait_for(HOOKS);
+    let job = sidecar.job();
+    docker(&["rm", "--force", &sidecar.name]);
+    wait_until("it has ended", || is_over(&job));
+    assert_eq!((list(&home), home.state("homeassistant").as_str()), (3, "running"));
+    // Its next one finds what is left, and goes on.
+    let sidecar = Sidecar::beside(&home);
+    sidecar.hearthkeep(&["backup"]).ends(0);
+    assert_eq!((list(&home), sidecar.jobs().len()), (4, 0));
+}
+
+/// Within this, whoever waits for a job container has released what it held.
+const SOON: Duration = Duration::from_secs(5);
+
+#[test]
+fn what_a_killed_job_container_held_goes_on() {
+    let home = Home::new("outpost-killed");
+    home.companion("stopper", &["--label", "hearthkeep.hold=stop"]);
+    endless(&home);
+    let sidecar = Sidecar::beside(&home);
+    let staging = ["HEARTHKEEP_STAGING=/proc"];
+    let deaths: [&[&str]; 2] = [&["kill"], &["rm", "--force"]];
+    for death in deaths {
+        let mut backup = Running::start(sidecar.command_with(&staging, &["backup"]));
+        backup.wait_for("archiving homeassistant");
+        assert_eq!(home.state("homeassistant"), "paused");
+        let job = sidecar.job();
+        let since = Instant::now();
+        docker(&[death, &[job.as_str()]].concat());
+        let (code, said) = backup.finish();
+        assert!(since.elapsed() < SOON, "{:?}", since.elapsed());
+        assert_eq!(code, 1, "{said}");
+        assert!(said.contains(&job) && said.contains("released"), "{said}");
+        assert_eq!(home.state("homeassistant"), "running");
+        assert_eq!(home.state("stopper"), "running");
+        assert_eq!(fs::read_dir(home.bench.path().join("backups")).expect("the store").count(), 0);
+        assert_eq!(sidecar.jobs(), [""; 0]);
+    }
+}
+
+#[test]
+fn a_cancelled_job_container_ends_in_good_order() {
+    let home = Home::new("outpost-cancelled");
+    endless(&home);
+    let sidecar = Sidecar::beside(&home);
+    let staging = ["HEARTHKEEP_STAGING=/proc"];
+    let mut backup = Running::start(sidecar.command_with(&staging, &["backup"]));
+    backup.wait_for("archiving homeassistant");
+    let since = Instant::now();
+    sidecar.signal("INT");
+    let (code, said) = backup.finish();
+    assert!(since.elapsed() < SOON, "{:?}", since.elapsed());
+    assert_eq!(code, 130, "{said}");
+    assert!(said.contains("cancelled"), "{said}");
+    assert_eq!(home.state("homeassistant"), "running");
+    assert_eq!(fs::read_dir(home.bench.path().join("backups")).expect("the store").count(), 0);
+    assert_eq!(sidecar.jobs(), [""; 0]);
+}
+
+/// A home of a volume, a folder and a file that is mounted on its own.
+fn home_of_all_mounts(what: &str) -> (Home, PathBuf) {
+    let home = Home::new(what);
+    let data = home.volume("data");
+    let file = bind(&home.write("broker-conf/mosquitto.conf", "old"), "/conf/mosquitto.conf");
+    home.companion("broker", &["--volume", &format!("{data}:/log"), "--volume", &file]);
+    home.write("broker/file", "old");
+    let folder = docker(&["volume", "inspect", "--format", "{{.Mountpoint}}", &data]);
+    write(&PathBuf::from(&folder).join("log"), "old");
+    (home, folder.into())
+}
+
+fn contents(home: &Home, volume: &std::path::Path) -> Vec<String> {
+    let read = |it: PathBuf| fs::read_to_string(it).unwrap_or_default();
+    let bench = home.bench.path();
+    let paths = ["broker/file", "broker-conf/mosquitto.conf", "config/configuration.yaml"];
+    let mut all: Vec<String> = paths.iter().map(|it| read(bench.join(it))).collect();
+    all.push(read(volume.join("log")));
+    all
+}
+
+fn change(home: &Home, volume: &std::path::Path) {
+    // As a program does it that replaces nothing: another inode would not show in the container.
+    for path in ["broker/file", "broker-conf/mosquitto.conf", "config/configuration.yaml"] {
+        home.write(path, "new");
+    }
+    write(&volume.join("log"), "new");
+}
+
+#[test]
+fn a_restore_comes_back_in_every_mount_and_everything_runs() {
+    let (home, volume) = home_of_all_mounts("outpost-restore");
+    let sidecar = Sidecar::beside(&home);
+    let was = contents(&home, &volume);
+    let report = sidecar.hearthkeep(&["--json", "backup"]).ends(0).json();
+    let slug = report["slug"].as_str().expect("a slug");
+    change(&home, &volume);
+    let now = contents(&home, &volume);
+    assert_ne!(was, now);
+
+    let refused = sidecar.hearthkeep(&["restore", slug]).ends(2);
+    assert!(refused.error().contains("say --yes"), "{refused:?}");
+    let preview = sidecar.hearthkeep(&["--json", "restore", slug, "--dry-run"]).ends(0).json();
+    assert_eq!(preview["problems"].as_array().map(Vec::len), Some(0), "{preview}");
+    assert_eq!(contents(&home, &volume), now);
+    let started = home.started("homeassistant");
+    let run = sidecar.hearthkeep(&["restore", slug, "--yes"]).ends(0);
+    assert!(run.stdout.contains("restored homeassistant, broker"), "{run:?}");
+    assert_eq!(contents(&home, &volume), was);
+    assert_ne!(home.started("homeassistant"), started);
+    assert_eq!(home.state("broker"), "running");
+    assert_eq!(sidecar.jobs(), [""; 0]);
+}
+
+#[test]
+fn a_restore_whose_job_container_dies_is_taken_back() {
+    let (home, volume) = home_of_all_mounts("outpost-swap");
+    let sidecar = Sidecar::beside(&home);
+    let report = sidecar.hearthkeep(&["--json", "backup"]).ends(0).json();
+    let slug = report["slug"].as_str().expect("a slug");
+    change(&home, &volume);
+    let now = contents(&home, &volume);
+    for rename in ["1", "3", "6"] {
+        let at = format!("HEARTHKEEP_TEST_ABORT_AT_RENAME={rename}");
+        let mut command = sidecar.command_with(&[&at], &["restore", slug, "--yes"]);
+        let run = Run::from(command.output().expect("docker is installed")).ends(1);
+        assert!(run.error().contains(&format!("took back the restore of {slug}")), "{run:?}");
+        assert_eq!(contents(&home, &volume), now, "at rename {rename}");
+        assert_eq!(home.state("homeassistant"), "running");
+        assert_eq!(home.state("broker"), "running");
+        assert_eq!(sidecar.jobs(), [""; 0]);
+    }
+    sidecar.hearthkeep(&["restore", slug, "--yes"]).ends(0);
+}
+
+#[test]
+fn a_password_reaches_its_job_and_nobody_else() {
+    const PASSWORD: &str = "correct horse battery";
+    let home = slow_home("outpost-password");
+    // In the sidecar's own layer, where no job container sees it.
+    let sidecar = Sidecar::with(&home, &["--env", "HEARTHKEEP_PASSWORD_FILE=/etc/password"]);
+    let script = format!("umask 077; printf '%s' '{PASSWORD}' > /etc/password");
+    docker(&["exec", &sidecar.name, "/bin/sh", "-c", &script]);
+    let mut backup = Running::start(sidecar.command(&["backup"]));
+    backup.wait_for(HOOKS);
+    let inspected = docker(&["inspect", &sidecar.job()]);
+    assert!(!inspected.contains(PASSWORD) && !inspected.contains("/etc/password"), "{inspected}");
+    assert_eq!(backup.code(), 0);
+    let list = sidecar.hearthkeep(&["--json", "list"]).ends(0).json();
+    let slug = list["backups"][0]["slug"].as_str().expect("a slug").to_owned();
+    assert_eq!(list["backups"][0]["protected"], true, "{list}");
+    // By a variable, which the sidecar has and its job container does not get.
+    let variable = format!("HEARTHKEEP_PASSWORD={PASSWORD}");
+    let variables = ["HEARTHKEEP_PASSWORD_FILE=", &variable];
+    let mut command = sidecar.command_with(&variables, &["restore", &slug, "--yes"]);
+    Run::from(command.output().expect("docker is installed")).ends(0);
+    let variables = ["HEARTHKEEP_PASSWORD_FILE="];
+    let mut command = sidecar.command_with(&variables, &["restore", &slug, "--yes"]);
+    Run::from(command.output().expect("docker is installed")).ends(12);
+}
+
+#[test]
+fn what_would_be_lost_with_the_container_is_refused() {
+    let home = Home::new("outpost-lost");
+    let sidecar = Sidecar::beside(&home);
+    let run = |variable: &str| {
+        let mut command = sidecar.command_with(&[variable], &["backup"]);
+        Run::from(command.output().expect("docker is installed")).ends(1)
+    };
+    let state = run("HEARTHKEEP_STATE=/var/lib/hearthkeep");
+    assert!(state.error().contains("mount a volume at /var/lib/hearthkeep"), "{state:?}");
+    let store = run("HEARTHKEEP_STORE=/var/backups");
+    assert!(store.error().contains("mount a folder at /var/backups"), "{store:?}");
+    assert_eq!(sidecar.jobs(), [""; 0]);
+    // Without a store the home's own is one.
+    let mut command = sidecar.command_with(&["HEARTHKEEP_STORE="], &["backup"]);
+    Run::from(command.output().expect("docker is installed")).ends(0);
+    assert_eq!(home.store().len(), 1);
 }
