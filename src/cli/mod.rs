@@ -135,6 +135,7 @@ fn carry_out(args: Args, out: Out, record: Arc<Record>) -> anyhow::Result<Exit> 
             Command::Unpin(args) => pin::unpin(&face, &args.backup).await,
             Command::Check => check::run(&face).await,
             Command::Resume(args) => resume::run(&face, &args).await,
+            Command::Follow { container } => away::follow(&face, &container).await,
             // They need none of this, and were answered above.
             Command::Guardian
             | Command::Serve

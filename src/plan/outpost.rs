@@ -157,6 +157,11 @@ fn placed(mount: Mount) -> Mount {
     Mount { destination: place(&mount.source), ..mount }
 }
 
+/// Whether a path is one of a job container alone.
+pub fn is_placed(path: &Path) -> bool {
+    path.starts_with(PLACE)
+}
+
 /// Where a path of the engine's host lies in a job container.
 fn place(source: &Path) -> PathBuf {
     let below = source.components().filter(|it| matches!(it, Component::Normal(_)));

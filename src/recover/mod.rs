@@ -4,6 +4,7 @@
 //! run begins with this, `hearthkeep resume` does nothing else, and the guardian does it at once
 //! for the run that it watched. Doing it twice does nothing more.
 
+mod beyond;
 mod boot;
 mod debris;
 mod release;
@@ -13,10 +14,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
+pub use self::beyond::open_paths;
 pub(crate) use self::boot::clear;
 use self::debris::{remove, run_owed};
 use self::release::release;
@@ -45,7 +47,8 @@ const PATIENCE_FOR_LOCK: Duration = Duration::from_secs(5);
 const PAUSE_BETWEEN_LOCKS: Duration = Duration::from_millis(10);
 
 /// What was closed.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Recovered {
     /// The containers that do again what they did before.
     pub released: Vec<String>,
@@ -86,7 +89,7 @@ impl Recovered {
 }
 
 /// A job that ended while nobody waited for it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Finished {
     /// The job's identifier.
     pub job: String,
@@ -173,19 +176,6 @@ pub async fn is_needed(state: &Path) -> anyhow::Result<bool> {
         .await
 }
 
-/// The paths, as the run reached them, at which something is left to close.
-pub async fn open_paths(state: &Path) -> anyhow::Result<Vec<PathBuf>> {
-    let state = state.to_owned();
-    island("reading the journal", move || {
-        let open = journal::open(&journal::read(&state)?);
-        let swapped = open.swap.into_iter().flat_map(|it| it.mounts);
-        let swapped = swapped.flat_map(|it| [it.target, it.staging]);
-        let all = swapped.chain(open.stagings).chain(open.drafts);
-        Ok(all.map(PathBuf::from).collect())
-    })
-    .await
-}
-
 /// Closes what an earlier run left open; `wreck` is for a restored home that waits to be looked at.
 ///
 /// # Errors
@@ -199,9 +189,19 @@ pub async fn resume(
     if !is_needed(state).await? {
         return Ok(Recovered::default());
     }
+    let problem = match beyond::resume(state, wreck, cancel).await {
+        Ok(Some(recovered)) => return Ok(recovered),
+        Ok(None) => None,
+        Err(err) if err.is::<Busy>() => return Err(err),
+        // What is held has to go on all the same. Of an exchange, who cannot reach it cannot move
+        // anything, and leaves it open.
+        Err(err) => Some(format!("{err:#}")),
+    };
     let folder = state.to_owned();
     let lock = island("locking", move || lock::take(&folder)).await?;
-    under_lock(state, lock, wreck, door, cancel).await
+    let mut recovered = under_lock(state, lock, wreck, door, cancel).await?;
+    recovered.warnings.extend(problem);
+    Ok(recovered)
 }
 
 /// Takes away the job containers that have ended; gives those.
@@ -222,7 +222,8 @@ pub async fn finished(engine: &Engine, state: &Path) -> anyhow::Result<Vec<Finis
     Ok(finished)
 }
 
-/// The same as [`resume`] for the guardian, whose run has just died; nothing where another run is there already.
+/// The same as [`resume`] for the guardian, whose run has just died; nothing where another run is
+/// there already.
 pub async fn take_over(state: &Path) -> anyhow::Result<Option<Recovered>> {
     if !is_needed(state).await? {
         return Ok(None);

@@ -3,12 +3,15 @@
 //! It outlives whoever started it. What it says is in its log from the first line on, so whoever
 //! comes later hears as much as the one who started it.
 
+mod site;
+
 use std::path::Path;
 
 use anyhow::Context;
 use tokio::time::{Duration, sleep};
 use tokio_util::sync::CancellationToken;
 
+pub use self::site::Site;
 use crate::engine::{Engine, Error, Said};
 use crate::model::{Container, JOB_LABEL, Outpost, STATE_LABEL, State};
 use crate::plan;
