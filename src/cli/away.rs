@@ -12,7 +12,7 @@ use super::{Exit, Face, ask, job, restore};
 use crate::chronicle::Door;
 use crate::island::island;
 use crate::lines::{Line, VARIABLE};
-use crate::model::Mount;
+use crate::model::{Meets, Mount};
 use crate::outpost::{self, Ending, Heard, Left, Post, Site};
 use crate::plan::{self, Pick, Reaches};
 use crate::recover::{self, Wreck};
@@ -48,7 +48,9 @@ pub(super) async fn run(face: &Face, command: &Command) -> anyhow::Result<Option
     }
     // An earlier job container may have left something to close before.
     mounts.extend(site.leading_to(&recover::open_paths(&site.state).await?));
-    let away = Away { site, mounts: plan::outermost(mounts) };
+    let meets = reaches.first().map(|(pick, it)| plan::meets(&site.facts, pick, it));
+    let (mounts, meets) = (plan::outermost(mounts), meets.unwrap_or_default());
+    let away = Away { site, mounts, meets };
     let words: Vec<String> =
         std::env::args_os().skip(1).map(|it| it.to_string_lossy().into_owned()).collect();
     let asks = matches!(command, Command::Restore(args) if is_run && !args.yes);
@@ -148,6 +150,7 @@ async fn password(face: &Face, command: &Command) -> anyhow::Result<Option<Secre
 struct Away {
     site: Site,
     mounts: Vec<Mount>,
+    meets: Meets,
 }
 
 impl Away {
@@ -179,8 +182,9 @@ impl Away {
         password: Option<&Secret>,
         mut told: Told,
     ) -> anyhow::Result<(Exit, Option<(serde_json::Value, String)>)> {
-        let outpost =
+        let mut outpost =
             self.site.outpost(identifier(), words, self.mounts.clone(), password.is_some())?;
+        outpost.meets = self.meets.clone();
         let post = Post::start(&self.site.engine, &outpost, password).await?;
         let exit = relayed(face, &post, &mut told).await?;
         Ok((exit, told.kept))

@@ -22,7 +22,7 @@ use super::Error;
 use super::docker::{Docker, PATIENCE, is_reference};
 use super::make::NOT_OF_A_HOME;
 use crate::lines::VARIABLE;
-use crate::model::{self, JOB_LABEL, MountKind, Outpost, STATE_LABEL};
+use crate::model::{self, JOB_LABEL, Meets, MountKind, Outpost, STATE_LABEL};
 use crate::secret::{self, Secret};
 
 /// Ends a job in good order.
@@ -160,24 +160,16 @@ impl Hear for Log {
 /// What the engine is asked to make, and the networks that it has to join besides.
 fn body(of: ContainerInspectResponse, outpost: &Outpost) -> (ContainerCreateBody, Vec<String>) {
     let config = of.config.unwrap_or_default();
-    let host = of.host_config.unwrap_or_default();
-    let mode = host.network_mode.clone().unwrap_or_default();
-    let mut networks: Vec<String> =
-        of.network_settings.and_then(|it| it.networks).unwrap_or_default().into_keys().collect();
-    networks.sort();
-    // By an identifier or by a name: the first is the one of its mode in any case.
-    let own = networks.iter().position(|it| *it == mode).unwrap_or(0);
-    let first = (own < networks.len()).then(|| networks.remove(own));
-    // Of these none can be named a second time.
-    let has_networks = !["", "default", "bridge", "host", "none"].contains(&mode.as_str())
-        && !mode.starts_with("container:");
-    let (networking_config, others) = match first.filter(|_| has_networks) {
-        None => (None, Vec::new()),
-        Some(first) => {
-            let endpoints_config = Some([(first, EndpointSettings::default())].into());
-            (Some(NetworkingConfig { endpoints_config }), networks)
-        }
-    };
+    let mut host = of.host_config.unwrap_or_default();
+    let known = of.network_settings.and_then(|it| it.networks).unwrap_or_default();
+    let (mode, mut networks) =
+        networks(host.network_mode.take().unwrap_or_default(), known, &outpost.meets);
+    // The engine joins one when it makes a container, and the others afterwards.
+    let first = (!networks.is_empty()).then(|| networks.remove(0));
+    let networking_config = first.map(|first| NetworkingConfig {
+        endpoints_config: Some([(first, EndpointSettings::default())].into()),
+    });
+    host.network_mode = Some(mode);
     let mounts = of.mounts.into_iter().flatten().filter_map(own_mount);
     let mounts = mounts.chain(outpost.mounts.iter().filter_map(mount)).collect();
     let body = ContainerCreateBody {
@@ -202,7 +194,39 @@ fn body(of: ContainerInspectResponse, outpost: &Outpost) -> (ContainerCreateBody
         networking_config,
         ..ContainerCreateBody::default()
     };
-    (body, others)
+    (body, networks)
+}
+
+/// The mode of the network, and the networks that can be named, that of the mode first.
+fn networks(
+    mode: String,
+    known: HashMap<String, EndpointSettings>,
+    meets: &Meets,
+) -> (String, Vec<String>) {
+    let more = match meets {
+        Meets::Host => return ("host".to_owned(), Vec::new()),
+        Meets::Networks(more) => more.as_slice(),
+        Meets::Same => &[],
+    };
+    // The host reaches everybody.
+    if mode == "host" {
+        return (mode, Vec::new());
+    }
+    let has_own = !["", "default", "bridge", "none"].contains(&mode.as_str())
+        && !mode.starts_with("container:");
+    let mut all: Vec<String> = known.into_keys().filter(|_| has_own).collect();
+    all.sort();
+    // It may be named by its identifier.
+    if let Some(first) = all.iter().position(|it| *it == mode) {
+        all[..=first].rotate_right(1);
+    }
+    let more = more.iter().filter(|it| !all.contains(it) && **it != "bridge");
+    let more: Vec<String> = more.cloned().collect();
+    match (has_own, more.first()) {
+        // Whoever has joined another's network, or has none, can join no second one.
+        (false, Some(other)) => (other.clone(), more),
+        (_, _) => (mode, [all, more].concat()),
+    }
 }
 
 fn labels(outpost: &Outpost) -> HashMap<String, String> {
@@ -298,4 +322,128 @@ fn mount(mount: &model::Mount) -> Option<Mount> {
         read_only: Some(!mount.writable),
         ..Mount::default()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn outpost(meets: Meets) -> Outpost {
+        let more = model::Mount {
+            kind: MountKind::Volume { name: "data".to_owned(), local: true },
+            source: "/var/lib/docker/volumes/data/_data".into(),
+            destination: "/mounts/x".into(),
+            writable: false,
+        };
+        Outpost {
+            of: "4f2a".to_owned(),
+            job: "7".to_owned(),
+            state: "/srv/state".into(),
+            program: "/hearthkeep".into(),
+            words: vec!["backup".to_owned()],
+            folder: "/".into(),
+            variables: vec!["HEARTHKEEP_HOME=new".to_owned()],
+            mounts: vec![more],
+            meets,
+            is_told: true,
+        }
+    }
+
+    /// What is asked for, where the one that starts it says this of itself, and what is joined
+    /// afterwards.
+    fn asked(of: Value, meets: Meets) -> (Value, Vec<String>) {
+        let of = serde_json::from_value(of).expect("the engine may answer so");
+        let (body, others) = body(of, &outpost(meets));
+        (serde_json::to_value(body).expect("it is plain data"), others)
+    }
+
+    #[test]
+    fn it_has_what_the_other_has_but_no_password_and_no_second_life() {
+        let (asked, others) = asked(
+            json!({
+                "Image": "sha256:1",
+                "Config": {
+                    "User": "1000:1000", "Entrypoint": ["/hearthkeep"], "Cmd": ["serve"],
+                    "Healthcheck": { "Test": ["CMD", "/hearthkeep", "status", "--health"] },
+                    "Env": [
+                        "PATH=/bin", "HEARTHKEEP_PASSWORD=x", "HEARTHKEEP_PASSWORD_FILE=/x",
+                        "HEARTHKEEP_HOME=old",
+                    ],
+                    "Labels": { "com.docker.compose.project": "home" },
+                },
+                "HostConfig": {
+                    "ReadonlyRootfs": true, "CapDrop": ["ALL"], "CapAdd": ["DAC_OVERRIDE"],
+                    "SecurityOpt": ["no-new-privileges"], "Tmpfs": { "/tmp": "" }, "PidMode": "host",
+                    "GroupAdd": ["998"], "RestartPolicy": { "Name": "always" }, "AutoRemove": true,
+                    "NetworkMode": "home_default",
+                },
+                "NetworkSettings": { "Networks": { "a": {}, "home_default": {}, "z": {} } },
+                "Mounts": [
+                    { "Type": "volume", "Name": "state", "Source": "/v", "Destination": "/state", "RW": true },
+                    { "Type": "bind", "Source": "/srv/b", "Destination": "/b", "RW": false },
+                    { "Type": "tmpfs", "Destination": "/tmp" },
+                ],
+            }),
+            Meets::Networks(vec!["ha".to_owned(), "a".to_owned()]),
+        );
+        let mounts = json!([
+            { "Type": "volume", "Source": "state", "Target": "/state", "ReadOnly": false },
+            { "Type": "bind", "Source": "/srv/b", "Target": "/b", "ReadOnly": true },
+            { "Type": "volume", "Source": "data", "Target": "/mounts/x", "ReadOnly": true },
+        ]);
+        for (key, wanted) in [
+            ("/Image", json!("sha256:1")),
+            ("/User", json!("1000:1000")),
+            ("/Entrypoint", json!(["/hearthkeep"])),
+            ("/Cmd", json!(["backup"])),
+            ("/Env", json!(["PATH=/bin", "HEARTHKEEP_HOME=new", "HEARTHKEEP_JOB=7"])),
+            ("/Healthcheck/Test", json!(["NONE"])),
+            ("/StopSignal", json!("SIGINT")),
+            ("/OpenStdin", json!(true)),
+            ("/StdinOnce", json!(true)),
+            ("/HostConfig/ReadonlyRootfs", json!(true)),
+            ("/HostConfig/CapDrop", json!(["ALL"])),
+            ("/HostConfig/CapAdd", json!(["DAC_OVERRIDE"])),
+            ("/HostConfig/SecurityOpt", json!(["no-new-privileges"])),
+            ("/HostConfig/GroupAdd", json!(["998"])),
+            ("/HostConfig/PidMode", json!("host")),
+            ("/HostConfig/Tmpfs", json!({ "/tmp": "" })),
+            ("/HostConfig/RestartPolicy/Name", json!("no")),
+            ("/HostConfig/NetworkMode", json!("home_default")),
+            ("/HostConfig/Mounts", mounts),
+            ("/NetworkingConfig/EndpointsConfig", json!({ "home_default": {} })),
+        ] {
+            assert_eq!(asked.pointer(key), Some(&wanted), "{key}");
+        }
+        assert_eq!(asked.pointer("/HostConfig/AutoRemove"), None);
+        let labels = json!({
+            "hearthkeep.job": "7", "hearthkeep.state": "/srv/state", "hearthkeep.enable": "false",
+        });
+        assert_eq!(asked["Labels"], labels);
+        assert_eq!(others, ["a", "z", "ha"]);
+    }
+
+    #[test]
+    fn it_meets_whom_it_has_to() {
+        let ha = || Meets::Networks(vec!["ha".to_owned()]);
+        let check = |mode: &str, known: &[&str], meets: Meets, wanted: (&str, &[&str])| {
+            let known = known.iter().map(|it| ((*it).to_owned(), EndpointSettings::default()));
+            let (now, all) = networks(mode.to_owned(), known.collect(), &meets);
+            let all: Vec<&str> = all.iter().map(String::as_str).collect();
+            assert_eq!((now.as_str(), all.as_slice()), wanted, "{mode} {meets:?}");
+        };
+        check("default", &["bridge"], Meets::Same, ("default", &[]));
+        check("default", &["bridge"], ha(), ("ha", &["ha"]));
+        check("none", &["none"], Meets::Same, ("none", &[]));
+        check("none", &["none"], ha(), ("ha", &["ha"]));
+        check("host", &["host"], ha(), ("host", &[]));
+        check("container:x", &[], Meets::Same, ("container:x", &[]));
+        check("container:x", &[], ha(), ("ha", &["ha"]));
+        check("b", &["a", "b", "c"], Meets::Same, ("b", &["b", "a", "c"]));
+        check("b", &["a", "b"], ha(), ("b", &["b", "a", "ha"]));
+        check("0f0f", &["a", "b"], Meets::Same, ("0f0f", &["a", "b"]));
+        check("b", &["b"], Meets::Host, ("host", &[]));
+    }
 }

@@ -16,7 +16,7 @@ pub use container::{Container, Health, Mount, MountKind, State};
 pub use contents::{Asks, Contents, Found, InPart};
 pub use item::{FOLDERS, Item};
 pub use manifest::{Job, Manifest, PartRecord, TreeRecord};
-pub use outpost::{JOB_LABEL, Outpost, STATE_LABEL};
+pub use outpost::{JOB_LABEL, Meets, Outpost, STATE_LABEL};
 pub use part::{Part, PartKind, Tree, member_name};
 pub use recipe::{Confidential, Recipe, RecipeMount};
 pub use replica::{Join, Replica, ReplicaMount, Source};

@@ -31,8 +31,22 @@ pub struct Outpost {
     pub variables: Vec<String>,
     /// What is mounted into it besides.
     pub mounts: Vec<Mount>,
+    /// Whom it can talk to.
+    pub meets: Meets,
     /// Whether it is told a password on its standard input.
     pub is_told: bool,
+}
+
+/// Whom a job container can talk to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Meets {
+    /// Whom the container of the one that starts it can talk to.
+    #[default]
+    Same,
+    /// Those on these networks, too.
+    Networks(Vec<String>),
+    /// The host, and through it everybody.
+    Host,
 }
 
 impl Outpost {

@@ -7,7 +7,7 @@ use anyhow::Context;
 use crate::engine::Engine;
 use crate::island::island;
 use crate::lines::VARIABLE;
-use crate::model::{Container, JOB_LABEL, Mount, Outpost};
+use crate::model::{Container, JOB_LABEL, Meets, Mount, Outpost};
 use crate::plan::{self, Facts};
 use crate::secret;
 use crate::{reach, survey};
@@ -98,6 +98,7 @@ impl Site {
             folder: std::env::current_dir().context("finding the working folder")?,
             variables: variables(is_told),
             mounts,
+            meets: Meets::Same,
             is_told,
         })
     }

@@ -28,7 +28,7 @@ pub use home::{Home, Pick, find};
 pub use hooks::{Hook, Hooks, OnError};
 pub use map::{Map, MapOwner, MapPath, MapPlace, Mapped};
 pub use order::start_order;
-pub use outpost::{Reaches, at_host, beyond, for_paths, is_placed, outermost, own};
+pub use outpost::{Reaches, at_host, beyond, for_paths, is_placed, meets, outermost, own};
 pub use refused::Refused;
 pub use restore::{Database, PENDING_RESTORE, RestorePlan, RestoreRequest, Route, asks, restore};
 pub use warnings::strangers_with_data;

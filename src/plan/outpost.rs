@@ -5,7 +5,7 @@ use std::path::{Component, Path, PathBuf};
 
 use super::mounts::unwanted;
 use super::{BackupRequest, Facts, Home, Pick, Refused, backup, find};
-use crate::model::{Container, Mount, MountKind};
+use crate::model::{Container, Meets, Mount, MountKind};
 
 /// Where the mounts of a home lie in a job container, each below it by its path on the engine's
 /// host. So a path in the journal means the same in every one of them.
@@ -66,6 +66,18 @@ pub fn beyond(
     };
     let missing = wanted.into_iter().filter(|it| !is_reached(own, &it.source));
     Ok(outermost(missing.collect()).into_iter().map(placed).collect())
+}
+
+/// Whom a job has to talk to: it waits until Home Assistant, or its copy, answers.
+pub fn meets(facts: &Facts, pick: &Pick, reaches: &Reaches) -> Meets {
+    match (reaches, find(facts, pick)) {
+        (Reaches::Backup { .. }, _) => Meets::Same,
+        // From the network of the copies nothing leads out, but the host is on it.
+        (Reaches::Boot, _) => Meets::Host,
+        (Reaches::Restore, Ok(home)) if home.homeassistant.host_network => Meets::Host,
+        (Reaches::Restore, Ok(home)) => Meets::Networks(home.homeassistant.networks),
+        (Reaches::Restore, Err(_)) => Meets::Same,
+    }
 }
 
 /// The mounts that lead to paths of other job containers, to be written.
@@ -176,4 +188,132 @@ pub fn at_host(own: &Container, path: &Path) -> Option<PathBuf> {
     let is_kept = matches!(inner.kind, MountKind::Bind | MountKind::Volume { .. });
     // Joining an empty rest would turn the path of a file into that of a folder.
     is_kept.then(|| inner.source.join(rest).components().collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Health, State};
+
+    fn mount(kind: MountKind, source: &str, destination: &str) -> Mount {
+        Mount { kind, source: source.into(), destination: destination.into(), writable: true }
+    }
+
+    fn bind(source: &str, destination: &str) -> Mount {
+        mount(MountKind::Bind, source, destination)
+    }
+
+    fn volume(name: &str, destination: &str) -> Mount {
+        let source = format!("/var/lib/docker/volumes/{name}/_data");
+        mount(MountKind::Volume { name: name.to_owned(), local: true }, &source, destination)
+    }
+
+    fn container(name: &str, mounts: Vec<Mount>) -> Container {
+        Container {
+            id: format!("{name}-id"),
+            name: name.to_owned(),
+            image: String::new(),
+            labels: [("com.docker.compose.project".to_owned(), "home".to_owned())].into(),
+            state: State::Running,
+            started: String::new(),
+            health: Health::None,
+            mounts,
+            host_network: false,
+            networks: vec!["home_default".to_owned()],
+            addresses: Vec::new(),
+            joined_network: None,
+            stop_timeout: None,
+            auto_remove: false,
+            reaches_host: false,
+            variables: Vec::new(),
+            is_silent: false,
+        }
+    }
+
+    /// A home with a sidecar that has these mounts.
+    fn facts(own: Vec<Mount>) -> Facts {
+        let mut homeassistant = container(
+            "ha",
+            vec![bind("/srv/ha", "/config"), bind("/etc/localtime", "/etc/localtime")],
+        );
+        homeassistant.image = "ghcr.io/home-assistant/home-assistant:2026.2.3".to_owned();
+        let broker = container(
+            "broker",
+            vec![volume("data", "/data"), bind("/srv/mosquitto.conf", "/conf/mosquitto.conf")],
+        );
+        let editor = container("editor", vec![bind("/srv/ha/www", "/www")]);
+        Facts {
+            containers: vec![container("us", own), homeassistant, broker, editor],
+            own_container: Some("us-id".to_owned()),
+            engine_root: "/var/lib/docker".into(),
+            ..Facts::default()
+        }
+    }
+
+    /// Where each mount lies, and `w` where it may be written.
+    fn told(mounts: &[Mount]) -> Vec<String> {
+        let written = |it: &Mount| if it.writable { " w" } else { "" };
+        mounts.iter().map(|it| format!("{}{}", it.destination.display(), written(it))).collect()
+    }
+
+    fn beyond_of(facts: &Facts, reaches: &Reaches) -> Vec<String> {
+        let own = own(facts).expect("it runs in a container");
+        told(&beyond(facts, own, &Pick::default(), reaches).expect("there is one home"))
+    }
+
+    const DATA: &str = "/mounts/var/lib/docker/volumes/data/_data";
+
+    #[test]
+    fn only_what_is_not_reached_is_mounted_and_only_to_be_read() {
+        let backup = |only: &[&str], has_store| {
+            let only = only.iter().map(|it| (*it).to_owned()).collect();
+            Reaches::Backup { request: BackupRequest { only, ..Default::default() }, has_store }
+        };
+        let none = facts(vec![bind("/srv/backups", "/backups")]);
+        let all = ["/mounts/srv/ha", "/mounts/srv/mosquitto.conf", DATA];
+        assert_eq!(beyond_of(&none, &backup(&[], true)), all);
+        // Without a store backups go into the configuration.
+        let written = ["/mounts/srv/ha w", "/mounts/srv/mosquitto.conf", DATA];
+        assert_eq!(beyond_of(&none, &backup(&[], false)), written);
+        // The version lies in the configuration.
+        let broker = ["/mounts/srv/ha", "/mounts/srv/mosquitto.conf", DATA];
+        assert_eq!(beyond_of(&none, &backup(&["broker"], true)), broker);
+        assert_eq!(beyond_of(&none, &backup(&["homeassistant"], true)), ["/mounts/srv/ha"]);
+        let some = facts(vec![bind("/srv", "/srv")]);
+        assert_eq!(beyond_of(&some, &backup(&[], true)), [DATA]);
+        let every = facts(vec![bind("/srv", "/srv"), volume("data", "/data")]);
+        assert_eq!(beyond_of(&every, &backup(&[], true)), [""; 0]);
+    }
+
+    #[test]
+    fn a_restore_writes_and_a_file_is_replaced_in_its_folder() {
+        let facts = facts(Vec::new());
+        let data = format!("{DATA} w");
+        assert_eq!(beyond_of(&facts, &Reaches::Restore), ["/mounts/srv w", &data]);
+        assert_eq!(
+            beyond_of(&facts, &Reaches::Boot),
+            ["/mounts/srv/ha", "/mounts/var/lib/docker/volumes w"]
+        );
+        let meets = |it: &Reaches| meets(&facts, &Pick::default(), it);
+        assert_eq!(meets(&Reaches::Restore), Meets::Networks(vec!["home_default".to_owned()]));
+        assert_eq!(meets(&Reaches::Boot), Meets::Host);
+    }
+
+    #[test]
+    fn what_was_left_open_is_reached_again() {
+        let facts = facts(vec![bind("/srv/backups", "/backups")]);
+        let own = own(&facts).expect("it runs in a container");
+        let check = |path: &str, wanted: &[&str]| {
+            assert_eq!(told(&for_paths(&facts, own, &[path.into()])), wanted, "{path}");
+        };
+        check("/mounts/srv/ha/.hearthkeep-restore", &["/mounts/srv/ha w"]);
+        check("/mounts/srv/mosquitto.conf", &["/mounts/srv w"]);
+        check(&format!("{DATA}/x"), &[&format!("{DATA} w")]);
+        check("/backups/x.partial", &[]);
+        check("/mounts/gone/x", &[]);
+        // The way back leads where the way there came from.
+        assert_eq!(at_host(own, "/backups/x.tar".as_ref()), Some("/srv/backups/x.tar".into()));
+        assert_eq!(at_host(own, "/backups".as_ref()), Some("/srv/backups".into()));
+        assert_eq!(at_host(own, "/var/lib/hearthkeep".as_ref()), None);
+    }
 }

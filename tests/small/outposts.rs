@@ -392,3 +392,104 @@ fn what_would_be_lost_with_the_container_is_refused() {
     Run::from(command.output().expect("docker is installed")).ends(0);
     assert_eq!(home.store().len(), 1);
 }
+
+#[test]
+fn when_everybody_is_killed_the_next_sidecar_puts_the_old_home_back() {
+    let (home, volume) = home_of_all_mounts("outpost-both");
+    let sidecar = Sidecar::beside(&home);
+    let report = sidecar.hearthkeep(&["--json", "backup"]).ends(0).json();
+    let slug = report["slug"].as_str().expect("a slug");
+    change(&home, &volume);
+    let now = contents(&home, &volume);
+    // Long enough to be killed before anything is proved.
+    let words = ["restore", slug, "--yes", "--settle", "60"];
+    for next in ["resume", "backup"] {
+        let mut restore = Running::start(sidecar.command(&words));
+        restore.wait_for("waiting for Home Assistant");
+        let job = sidecar.job();
+        sidecar.signal("KILL");
+        docker(&["kill", &job]);
+        assert_eq!(restore.code(), 137);
+        assert_ne!(contents(&home, &volume), now);
+        let run = sidecar.hearthkeep(&["--json", next]).ends(3);
+        assert!(run.stdout.contains(slug), "{run:?}");
+        assert_eq!(contents(&home, &volume), now, "{next}");
+        assert_eq!(home.state("homeassistant"), "running");
+        assert_eq!(home.state("broker"), "running");
+        assert_eq!(sidecar.jobs(), [""; 0]);
+    }
+}
+
+#[test]
+fn a_job_that_goes_on_can_be_followed_again() {
+    let home = slow_home("outpost-follow");
+    let sidecar = Sidecar::beside(&home);
+    let mut backup = Running::start(sidecar.command(&["backup"]));
+    backup.wait_for(HOOKS);
+    let job = sidecar.job();
+    sidecar.signal("KILL");
+    assert_eq!(backup.code(), 137);
+    let run = sidecar.hearthkeep(&["follow", &job]).ends(0);
+    assert!(run.stdout.contains("backed up"), "{run:?}");
+    assert!(run.stderr.contains("looking at the home"), "from its first line on: {run:?}");
+    assert_eq!((list(&home), sidecar.jobs().len()), (1, 0));
+    sidecar.hearthkeep(&["follow", &job]).ends(1);
+}
+
+#[test]
+fn a_person_is_asked_before_a_job_container_restores() {
+    let (home, volume) = home_of_all_mounts("outpost-asked");
+    let sidecar = Sidecar::beside(&home);
+    let was = contents(&home, &volume);
+    let report = sidecar.hearthkeep(&["--json", "backup"]).ends(0).json();
+    let slug = report["slug"].as_str().expect("a slug");
+    change(&home, &volume);
+    let now = contents(&home, &volume);
+    for (answer, code, wanted) in [("n\n", 130, &now), ("y\n", 0, &was)] {
+        // A terminal by `script`, which `docker exec` passes on.
+        let line = format!("docker exec -it {} /hearthkeep --quiet restore {slug}", sidecar.name);
+        let mut command = Command::new("script");
+        command.args(["--quiet", "--return", "--command", &line, "/dev/null"]);
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("script is installed");
+        let mut stdin = child.stdin.take().expect("it is piped");
+        let mut stdout = child.stdout.take().expect("it is piped");
+        let mut said = Vec::new();
+        while !String::from_utf8_lossy(&said).contains("[y/N]") {
+            let mut piece = [0; 4096];
+            let n = std::io::Read::read(&mut stdout, &mut piece).expect("it talks");
+            assert!(n > 0, "it ended: {}", String::from_utf8_lossy(&said));
+            said.extend_from_slice(&piece[..n]);
+        }
+        let text = String::from_utf8_lossy(&said).into_owned();
+        assert!(text.contains("replaces"), "{text}");
+        std::io::Write::write_all(&mut stdin, answer.as_bytes()).expect("it listens");
+        std::io::Read::read_to_end(&mut stdout, &mut said).expect("it talks");
+        let ended = child.wait().expect("it is ours").code();
+        assert_eq!(ended, Some(code), "{}", String::from_utf8_lossy(&said));
+        assert_eq!(&contents(&home, &volume), wanted);
+    }
+    assert_eq!(sidecar.jobs(), [""; 0]);
+}
+
+#[test]
+fn a_backup_is_booted_and_compared_and_checked_from_a_sidecar() {
+    let home = Home::new("outpost-boot");
+    home.companion("broker", &[]);
+    home.write("broker/file", "as backed up");
+    let sidecar = Sidecar::beside(&home);
+    let report = sidecar.hearthkeep(&["--json", "backup"]).ends(0).json();
+    let slug = report["slug"].as_str().expect("a slug");
+    home.write("broker/file", "another");
+    let diff = sidecar.hearthkeep(&["diff", slug, "live"]).ends(0);
+    assert!(diff.stdout.contains("~ ") && diff.stdout.contains("file"), "{diff:?}");
+    let check = sidecar.hearthkeep(&["--json", "check"]);
+    let findings = check.json()["findings"].to_string();
+    assert!(!findings.contains("out of reach"), "{findings}");
+    let boot = sidecar.hearthkeep(&["verify", slug, "--boot"]);
+    assert!(boot.stdout.contains("boots"), "{boot:?}");
+    assert_eq!(sidecar.jobs(), [""; 0]);
+}
