@@ -4,6 +4,7 @@
 use std::io::Write;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use anyhow::Context;
 use tokio_util::sync::CancellationToken;
 
 use super::args::Command;
@@ -18,7 +19,7 @@ use crate::plan::{self, Pick, Reaches};
 use crate::recover::{self, Wreck};
 use crate::secret::Secret;
 use crate::settings::{Password, Profile};
-use crate::signals;
+use crate::signals::{self, Cancelled};
 
 /// Does the command in a job container, where this container does not reach what it needs; nothing
 /// where it does.
@@ -198,9 +199,8 @@ async fn relayed(face: &Face, post: &Post, told: &mut Told) -> anyhow::Result<Ex
     }
     let Some(ending) = relay(face, post, told).await? else {
         face.record.is_elsewhere();
-        let name = &post.name;
-        face.out.warnings(&[format!("the job goes on in {name} and ends there by itself")]);
-        return Ok(Exit::Cancelled);
+        let goes_on = format!("the job goes on in {} and ends there by itself", post.name);
+        return Err(Cancelled).context(goes_on);
     };
     // One that cannot be removed now is removed by whoever comes next.
     let _ = post.remove().await;

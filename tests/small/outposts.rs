@@ -27,13 +27,31 @@ impl Sidecar {
         Sidecar::with(home, &[])
     }
 
+    /// One that serves.
+    fn serving(home: &Home) -> Sidecar {
+        let socket = ["--env", "HEARTHKEEP_SOCKET=/tmp/hearthkeep.sock"];
+        let sidecar = Sidecar::running(home, &socket, "/hearthkeep", "serve");
+        sidecar.is_up();
+        sidecar
+    }
+
+    fn is_up(&self) {
+        let answers = || self.hearthkeep(&["--json", "status"]).json()["daemon"].is_object();
+        wait_until("the daemon answers", answers);
+    }
+
     /// The same, with more words for `docker run`.
     fn with(home: &Home, options: &[&str]) -> Sidecar {
+        Sidecar::running(home, options, "/bin/sleep", "infinity")
+    }
+
+    fn running(home: &Home, options: &[&str], program: &str, word: &str) -> Sidecar {
+        let entrypoint = program;
         let state = home.bench.folder("state");
         let program = format!("{}:/hearthkeep:ro", env!("CARGO_BIN_EXE_hearthkeep"));
         let of_home = format!("HEARTHKEEP_HOME={}", home.homeassistant());
         let mut all: Vec<String> =
-            ["--entrypoint", "/bin/sleep", "--label", "org.opencontainers.image.title=hearthkeep"]
+            ["--entrypoint", entrypoint, "--label", "org.opencontainers.image.title=hearthkeep"]
                 .map(str::to_owned)
                 .into();
         for volume in [
@@ -49,7 +67,7 @@ impl Sidecar {
         }
         all.extend(options.iter().map(|it| (*it).to_owned()));
         let all: Vec<&str> = all.iter().map(String::as_str).collect();
-        let name = home.run("hearthkeep", &all, IMAGE, &["infinity"]);
+        let name = home.run("hearthkeep", &all, IMAGE, &[word]);
         Sidecar { name, state }
     }
 
@@ -69,7 +87,8 @@ impl Sidecar {
     /// Sends a signal to the program that waits in the sidecar for its job container.
     fn signal(&self, signal: &str) {
         let table = docker(&["top", &self.name, "-eo", "pid,args"]);
-        let relay = table.lines().find(|it| it.contains("/hearthkeep"));
+        let is_relay = |it: &&str| it.contains("hearthkeep ") && !it.contains("serve");
+        let relay = table.lines().find(is_relay);
         let pid = relay.and_then(|it| it.split_whitespace().next());
         tool("kill", &["-s", signal, pid.expect("it runs")]);
     }
@@ -492,4 +511,59 @@ fn a_backup_is_booted_and_compared_and_checked_from_a_sidecar() {
     let boot = sidecar.hearthkeep(&["verify", slug, "--boot"]);
     assert!(boot.stdout.contains("boots"), "{boot:?}");
     assert_eq!(sidecar.jobs(), [""; 0]);
+}
+
+#[test]
+fn a_daemon_listens_again_to_what_goes_on_without_it() {
+    let home = slow_home("outpost-served");
+    let sidecar = Sidecar::serving(&home);
+    // Its listener is killed: another one takes its place.
+    let mut backup = Running::start(sidecar.command(&["backup"]));
+    backup.wait_for(HOOKS);
+    let table = docker(&["top", &sidecar.name, "-eo", "pid,args"]);
+    let words = |it: &str| it.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    let mut relays = table.lines().map(words).filter(|it| it[1] == "hearthkeep");
+    let relay = relays.next().expect("it waits for its job container");
+    tool("kill", &["-s", "KILL", &relay[0]]);
+    let (code, said) = backup.finish();
+    assert_eq!(code, 0, "{said}");
+    assert_eq!((list(&home), sidecar.jobs().len()), (1, 0));
+
+    // The daemon itself is killed, and comes back.
+    let mut backup = Running::start(sidecar.command(&["backup"]));
+    backup.wait_for(HOOKS);
+    let job = sidecar.job();
+    docker(&["kill", &sidecar.name]);
+    assert_ne!(backup.code(), 0);
+    docker(&["start", &sidecar.name]);
+    sidecar.is_up();
+    wait_until("its job container is gone", || sidecar.jobs().is_empty());
+    assert_eq!((list(&home), home.state("homeassistant").as_str()), (2, "running"));
+    let log = docker(&["logs", &sidecar.name]);
+    assert!(log.is_empty() || !log.contains("panicked"), "{log}");
+    assert!(!job.is_empty());
+    sidecar.hearthkeep(&["backup"]).ends(0);
+    assert_eq!((list(&home), sidecar.jobs().len()), (3, 0));
+}
+
+/// The folder of backups may lie in what is backed up, and be mounted on its own.
+#[test]
+fn a_store_inside_the_home_is_neither_backed_up_nor_replaced() {
+    let home = Home::new("outpost-inside");
+    home.write("config/kept/notes.txt", "a note");
+    let sidecar = Sidecar::with(&home, &["--volume", &bind(&home.config().join("kept"), "/kept")]);
+    let run = |words: &[&str], code| {
+        let mut command = sidecar.command_with(&["HEARTHKEEP_STORE=/kept"], words);
+        Run::from(command.output().expect("docker is installed")).ends(code)
+    };
+    run(&["backup"], 0);
+    let report = run(&["--json", "backup"], 0).json();
+    let slug = report["slug"].as_str().expect("a slug");
+    let files = run(&["ls", slug], 0).stdout;
+    assert!(files.contains("kept/notes.txt") && !files.contains(".tar"), "{files}");
+    home.write("config/kept/notes.txt", "another");
+    run(&["restore", slug, "--yes"], 0);
+    assert_eq!(home.read("config/kept/notes.txt").as_deref(), Some("another"));
+    let list = run(&["--json", "list"], 0).json();
+    assert_eq!(list["backups"].as_array().map(Vec::len), Some(2), "{list}");
 }
