@@ -3,7 +3,7 @@
 
 use std::ffi::OsString;
 use std::os::unix::net::UnixListener;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,15 +16,16 @@ use tokio_util::sync::CancellationToken;
 use crate::api::{self, Facts};
 use crate::calendar::Calendar;
 use crate::chronicle::Door;
+use crate::engine::Engine;
 use crate::island::island;
-use crate::jobs::{Place, Worker, idle};
+use crate::jobs::{Handle, Place, Request, Worker, idle};
 use crate::lock::{self, Busy};
 use crate::log::{Entry, Kind, Level, Log};
 use crate::program::Surroundings;
 use crate::recover::{self, Recovered, Wreck};
 use crate::secret::Secret;
 use crate::settings::{self, Settings};
-use crate::{socket, systemd};
+use crate::{outpost, reach, socket, systemd};
 
 /// How often systemd hears of a recovery, which may have to wait for the engine, and by how much
 /// more it then waits.
@@ -92,6 +93,10 @@ pub async fn run(mut service: Service) -> anyhow::Result<()> {
     let (places, place_now) = watch::channel(place(current.kept));
     let (worker, jobs) = Worker::new(place_now, settings_errors.clone(), systemd::watchdog());
     let worker = tokio::spawn(worker.run());
+    if let Err(err) = adopt(&service.surroundings.state, &jobs).await {
+        let text = format!("looking for jobs that go on in containers: {err:#}");
+        say(log, Level::Warning, Kind::Recovered, &text);
+    }
     let (due, next) = watch::channel(Vec::new());
     let state = service.surroundings.state.clone();
     let calendar = Calendar::new(jobs.clone(), settings_now, state, log.clone(), due).await?;
@@ -142,6 +147,19 @@ pub async fn run(mut service: Service) -> anyhow::Result<()> {
     };
     island("removing the socket", remove).await?;
     ended
+}
+
+/// Listens to the jobs that an earlier daemon of this container began and that go on without it. Those
+/// that have ended are told from their first line to their end, too.
+async fn adopt(state: &Path, jobs: &Handle) -> anyhow::Result<()> {
+    if !island("looking where this runs", reach::in_container).await? {
+        return Ok(());
+    }
+    let engine = Engine::connect().await?;
+    for left in outpost::left_behind(&engine, state).await? {
+        jobs.submit(Request::following(&left.name)).await?;
+    }
+    Ok(())
 }
 
 /// Closes what an earlier run left open; gives what that was.

@@ -43,6 +43,7 @@ pub mod memory;
 pub mod model;
 pub mod monitor;
 pub mod nearest;
+pub mod outpost;
 pub mod plan;
 pub mod probe;
 pub mod program;

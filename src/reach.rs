@@ -46,11 +46,32 @@ impl Reach {
 }
 
 impl Reach {
+    /// All ways on which this process reaches what it has at a path. In a container there may be
+    /// several: a folder that is mounted on its own, and the one around it.
+    pub fn everywhere(&self, path: &Path) -> Vec<PathBuf> {
+        let Reach::Container(mounts) = self else { return vec![path.to_owned()] };
+        let inner = mounts.iter().filter(|it| path.starts_with(&it.destination));
+        let inner = inner.max_by_key(|it| it.destination.as_os_str().len());
+        let source =
+            inner.and_then(|it| Some(it.source.join(path.strip_prefix(&it.destination).ok()?)));
+        let Some(source) = source else { return vec![path.to_owned()] };
+        let ways = mounts
+            .iter()
+            .filter(|it| !it.source.as_os_str().is_empty())
+            .filter_map(|it| Some(it.destination.join(source.strip_prefix(&it.source).ok()?)));
+        ways.collect()
+    }
+
     /// User and group of a path of the engine's host; nothing where it is out of reach.
     pub fn owner(&self, source: &Path) -> Option<(u32, u32)> {
         let status = fs::metadata(self.local(source)?).ok()?;
         Some((status.uid(), status.gid()))
     }
+}
+
+/// Whether this process runs in a container, of whichever engine.
+pub fn in_container() -> anyhow::Result<bool> {
+    Ok(container_in(&mountinfo()?).is_some())
 }
 
 /// The container in which this process runs, where it runs in one of these.
@@ -280,6 +301,23 @@ mod tests {
         );
         assert_eq!(container_in(&inside), Some(id));
         assert_eq!(container_in("1 2 0:1 / / rw - ext4 /dev/vda rw\n"), None);
+    }
+
+    #[test]
+    fn knows_every_way_to_a_folder() {
+        let mut memory = mount("", "/run");
+        memory.kind = MountKind::Tmpfs;
+        let mounts =
+            vec![mount("/srv/ha/backups", "/backups"), mount("/srv/ha", "/mounts/ha"), memory];
+        let check = |reach: &Reach, path: &str, wanted: &[&str]| {
+            let wanted: Vec<PathBuf> = wanted.iter().map(PathBuf::from).collect();
+            assert_eq!(reach.everywhere(Path::new(path)), wanted, "{path}");
+        };
+        check(&Reach::Host, "/backups", &["/backups"]);
+        let reach = Reach::Container(mounts);
+        check(&reach, "/backups/a.tar", &["/backups/a.tar", "/mounts/ha/backups/a.tar"]);
+        check(&reach, "/mounts/ha/x", &["/mounts/ha/x"]);
+        check(&reach, "/etc/x", &["/etc/x"]);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The signals that ask the program to stop, turned into one token.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use anyhow::Context;
@@ -24,6 +24,9 @@ const STOPPING: [i32; 5] = [SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP];
 /// The exit code of a process that a signal has ended before its time.
 const CANCELLED: i32 = 130;
 
+/// Whether the signal that came first was that by which a service is ended.
+static ENDS_SERVICE: AtomicBool = AtomicBool::new(false);
+
 /// A token that is cancelled by each of the [`STOPPING`] signals. Later signals change nothing: the
 /// release of held containers, which is what a cancelled run still has to do, is never cut short.
 pub fn token() -> anyhow::Result<CancellationToken> {
@@ -33,7 +36,10 @@ pub fn token() -> anyhow::Result<CancellationToken> {
     thread::Builder::new()
         .name("signals".to_owned())
         .spawn(move || {
-            for _ in &mut signals {
+            for signal in &mut signals {
+                if signal == SIGTERM && !on_signal.is_cancelled() {
+                    ENDS_SERVICE.store(true, Ordering::Relaxed);
+                }
                 on_signal.cancel();
             }
         })
@@ -83,6 +89,12 @@ pub fn end_at_next() -> anyhow::Result<()> {
             .context("preparing for signals")?;
     }
     Ok(())
+}
+
+/// Whether only this process is to end (SIGTERM), rather than what it was asked for. It matters to
+/// those alone whose work is done by another process.
+pub fn ends_service() -> bool {
+    ENDS_SERVICE.load(Ordering::Relaxed)
 }
 
 /// Lets this process go on through the [`STOPPING`] signals, and through a reader that has gone.

@@ -14,10 +14,13 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use hearthkeep::engine::{Command, Error, MARK, Marked};
-use hearthkeep::model::{Health, MountKind, Replica, State};
+use hearthkeep::engine::{Command, Error, MARK, Marked, Said};
+use hearthkeep::model::{
+    Health, JOB_LABEL, Meets, MountKind, Outpost, Replica, STATE_LABEL, State,
+};
+use hearthkeep::secret::Secret;
 
-use self::lab::{DEADLINE, IMAGE, LABEL, Lab, Ways, mounts, tests_folder};
+use self::lab::{DEADLINE, Home, IMAGE, LABEL, Lab, Ways, mounts, tests_folder};
 
 type Outcome = Result<(), Error>;
 
@@ -56,6 +59,8 @@ on_both! {
     makes_and_removes_by_mark
     makes_a_container_like_another
     makes_nothing_like_nobody
+    posts_a_container_and_hears_it
+    tells_a_posted_container_a_secret
 }
 
 async fn shows_a_container_as_it_is(lab: Lab) -> Outcome {
@@ -337,6 +342,80 @@ async fn makes_a_container_like_another(lab: Lab) -> Outcome {
     let again = engine.create_replica(&home.replica(), &name).await.expect_err("it is there");
     assert!(matches!(again, Error::Refused { .. }), "{again}");
     Ok(())
+}
+
+/// What a case posts: its own image with a mount more.
+fn outpost(home: &Home, words: &[&str], is_told: bool) -> Outpost {
+    let more = hearthkeep::model::Mount {
+        kind: MountKind::Bind,
+        source: tests_folder(),
+        destination: "/mounts/tests".into(),
+        writable: false,
+    };
+    Outpost {
+        of: home.name.clone(),
+        job: home.name.clone(),
+        state: "/nowhere".into(),
+        program: home.program().into(),
+        words: words.iter().map(|it| (*it).to_owned()).collect(),
+        folder: "/".into(),
+        variables: Vec::new(),
+        mounts: vec![more],
+        meets: Meets::Same,
+        is_told,
+    }
+}
+
+async fn hear(home: &Home, container: &str) -> Result<String, Error> {
+    let mut listener = home.engine.listen(container).await?;
+    let mut heard = Vec::new();
+    while let Some(said) = listener.next().await? {
+        match said {
+            Said::Out(bytes) | Said::Err(bytes) => heard.extend(bytes),
+        }
+    }
+    Ok(String::from_utf8_lossy(&heard).into_owned())
+}
+
+async fn posts_a_container_and_hears_it(lab: Lab) -> Outcome {
+    let home = lab.container(Ways::HasAShell).await;
+    let outpost = outpost(&home, &["-c", "echo one; sleep 0.2; echo two; exit 3"], false);
+    let id = home.engine.create_outpost(&outpost).await?;
+    let made = home.engine.inspect(&outpost.name()).await?;
+    assert_eq!((made.id.as_str(), made.state), (id.as_str(), State::Stopped));
+    assert_eq!(made.label(JOB_LABEL), Some(home.name.as_str()));
+    assert_eq!(made.label(STATE_LABEL), Some("/nowhere"));
+    assert_eq!(made.label("hearthkeep.enable"), Some("false"));
+    // Its own mounts and those of the one that it is like.
+    let of = home.engine.inspect(&home.name).await?;
+    for mount in of.mounts.iter().chain(&outpost.mounts) {
+        assert!(made.mounts.contains(mount), "{mount:?}: {:?}", made.mounts);
+    }
+    assert_eq!(home.engine.ended(&id).await?, None);
+    home.engine.start(&id).await?;
+    if lab == Lab::Docker {
+        assert_eq!(hear(&home, &id).await?, "one\ntwo\n");
+        assert_eq!(home.engine.ended(&id).await?, Some(3));
+        // From its beginning on, also for whoever comes later.
+        assert_eq!(hear(&home, &id).await?, "one\ntwo\n");
+    }
+    let again = home.engine.create_outpost(&outpost).await.expect_err("it is there");
+    assert!(matches!(again, Error::Refused { .. }), "{again}");
+    home.engine.remove_container(&id).await?;
+    let gone = home.engine.ended(&id).await;
+    assert!(matches!(gone, Err(Error::NotFound { .. })), "{gone:?}");
+    Ok(())
+}
+
+async fn tells_a_posted_container_a_secret(lab: Lab) -> Outcome {
+    let home = lab.container(Ways::HasAShell).await;
+    let outpost = outpost(&home, &["-c", "cat; echo end"], true);
+    let id = home.engine.create_outpost(&outpost).await?;
+    home.engine.start_telling(&id, &Secret::new("hunter2".to_owned())).await?;
+    if lab == Lab::Docker {
+        assert_eq!(hear(&home, &id).await?, "hunter2\nend\n");
+    }
+    home.engine.remove_container(&id).await
 }
 
 async fn makes_nothing_like_nobody(lab: Lab) -> Outcome {

@@ -33,6 +33,7 @@ const PILE: &[(&str, Colour)] = &[
     ("boot", Async),
     ("recover", Async),
     ("hands", Pure),
+    ("outpost", Async),
     ("survey", Async),
     ("gate", Async),
     ("quiesce", Async),
@@ -131,7 +132,7 @@ const CRATES: &[(&str, &[&str])] = &[
         "tokio",
         &[
             "api", "backup", "boot", "calendar", "cli", "daemon", "engine", "gate", "island",
-            "jobs", "quiesce", "recover", "restore",
+            "jobs", "outpost", "quiesce", "recover", "restore",
         ],
     ),
     ("futures_util", &["api", "engine", "quiesce"]),

@@ -56,6 +56,8 @@ mod moving;
 mod nasty;
 #[path = "small/onboarding.rs"]
 mod onboarding;
+#[path = "small/outposts.rs"]
+mod outposts;
 #[path = "small/own_files.rs"]
 mod own_files;
 #[path = "small/passwords.rs"]

@@ -6,7 +6,7 @@
 
 use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, File};
+use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -48,8 +48,7 @@ pub(super) fn look(
     go_on: GoOn<'_>,
 ) -> anyhow::Result<Vec<View>> {
     let exclude = Exclude::new(source.part.exclude.iter().chain(&source.part.exclude_kept))?;
-    // The mount or the store may have been named through a link.
-    let store = fs::canonicalize(&source.store).unwrap_or_else(|_| source.store.clone());
+    let store = identity(&source.store);
     let prefixes = source.part.trees.iter().map(|it| it.prefix.clone().into_bytes()).collect();
     let told = Mutex::new(Vec::new());
     let mut looked = Vec::with_capacity(views.len());
@@ -59,7 +58,7 @@ pub(super) fn look(
             destination: &tree.destination,
             exclude: &exclude,
             prefixes: &prefixes,
-            store: &store,
+            store,
             source,
             told: &told,
             go_on,
@@ -76,7 +75,7 @@ struct Look<'a> {
     destination: &'a Path,
     exclude: &'a Exclude,
     prefixes: &'a HashSet<Vec<u8>>,
-    store: &'a Path,
+    store: Option<(u64, u64)>,
     source: &'a Source,
     told: &'a Mutex<Vec<String>>,
     go_on: GoOn<'a>,
@@ -278,12 +277,18 @@ fn names(listing: &mut Dir) -> std::io::Result<Vec<OsString>> {
     Ok(names)
 }
 
+/// What a folder is, whichever way leads to it: a link, or in a container a second mount.
+fn identity(folder: &Path) -> Option<(u64, u64)> {
+    let stat = nix::sys::stat::stat(folder).ok()?;
+    Some((stat.st_dev, stat.st_ino))
+}
+
 /// A backup, or one that is being written, in the folder where they are kept.
-fn is_backup(path: &Path, store: &Path) -> bool {
+fn is_backup(path: &Path, store: Option<(u64, u64)>) -> bool {
     let ends = |end: &str| path.extension().is_some_and(|it| it == end);
     let is_named_so = ends("tar") || ends(fsx::PARTIAL);
     // Asked last, and of few files: it takes a walk down the path.
-    is_named_so && path.parent().is_some_and(|it| fs::canonicalize(it).is_ok_and(|it| it == store))
+    is_named_so && store.is_some() && path.parent().and_then(identity) == store
 }
 
 fn join(name: &[u8], child: &OsStr) -> Vec<u8> {

@@ -139,6 +139,12 @@ pub(super) enum Command {
         /// A folder that exists, such as /usr/local/share/man/man1
         folder: PathBuf,
     },
+    /// Relay a job that goes on in a container of its own
+    #[command(hide = true)]
+    Follow {
+        /// The container, by name or identifier
+        container: String,
+    },
     /// Watch over a run that started it
     #[command(name = crate::guardian::COMMAND, hide = true)]
     Guardian,

@@ -8,10 +8,10 @@ use clap::CommandFactory;
 
 use super::args::Args;
 use super::daemon::{Daemon, Lines};
+use super::relay::Relay;
 use super::{Exit, Face, job};
 use crate::jobs::{By, Request};
 use crate::lines::{self, Line};
-use crate::monitor::Monitor;
 use crate::secret::{self, Secret};
 use crate::{settings, signals, socket};
 
@@ -45,7 +45,7 @@ pub(super) async fn instead(face: &Face) -> anyhow::Result<Option<Exit>> {
 
 /// Follows a job to its end.
 async fn watch(face: &Face, daemon: &Daemon, id: &str, mut lines: Lines) -> anyhow::Result<Exit> {
-    let mut view = View { face, monitor: None, done: 0 };
+    let mut relay = Relay::new(face);
     let mut is_cancelled = false;
     loop {
         let line = tokio::select! {
@@ -60,55 +60,11 @@ async fn watch(face: &Face, daemon: &Daemon, id: &str, mut lines: Lines) -> anyh
         };
         match line {
             Some(Line::Ended(code)) => return Ok(Exit::of_code(code)),
-            Some(line) => view.show(line),
+            Some(line) => relay.tell(line),
             None => anyhow::bail!(
                 "the daemon went away in the middle of this: it closes what is open when it starts again; look at hearthkeep status"
             ),
         }
-    }
-}
-
-/// Shows what a job says as if it were done here.
-struct View<'a> {
-    face: &'a Face,
-    /// Gone before the result is printed.
-    monitor: Option<std::sync::Arc<dyn Monitor>>,
-    /// How much of the step is done.
-    done: u64,
-}
-
-impl View<'_> {
-    fn show(&mut self, line: Line) {
-        let out = &self.face.out;
-        match line {
-            Line::Step { step, bytes } => {
-                self.done = 0;
-                self.monitor().step(&step, bytes);
-            }
-            Line::Part(part) => self.monitor().part(&part),
-            Line::Done(bytes) => {
-                let more = bytes.saturating_sub(self.done);
-                self.done = bytes;
-                self.monitor().advance(more);
-            }
-            Line::Warning(warning) => {
-                self.monitor = None;
-                out.warnings(&[warning]);
-            }
-            Line::Printed { object, text } => {
-                self.monitor = None;
-                out.print(&object, || text);
-            }
-            Line::Failed { object, message } => {
-                self.monitor = None;
-                out.failed(object, message);
-            }
-            Line::Silence(_) | Line::Moved { .. } | Line::Ended(_) => (),
-        }
-    }
-
-    fn monitor(&mut self) -> &dyn Monitor {
-        &**self.monitor.get_or_insert_with(|| self.face.monitor())
     }
 }
 

@@ -11,7 +11,7 @@ use crate::island::island;
 use crate::plan::BackupRequest;
 
 /// The word for the home as it is, in place of a backup.
-const LIVE: &str = "live";
+pub(super) const LIVE: &str = "live";
 
 pub(super) async fn run(face: &Face, args: Diff) -> anyhow::Result<Exit> {
     let archive = face.unlocked(&args.backup).await?;

@@ -4,6 +4,7 @@
 
 mod args;
 mod ask;
+mod away;
 mod backup;
 mod boot;
 mod check;
@@ -24,6 +25,7 @@ mod plan;
 mod progress;
 mod prune;
 mod record;
+mod relay;
 mod render;
 mod restore;
 mod resume;
@@ -123,6 +125,9 @@ fn carry_out(
         let (common, password) = (args.common, OnceCell::new());
         let unlocked_with = OnceCell::new();
         let face = Face { out, common, settings, profile, cancel, password, unlocked_with, record };
+        if let Some(exit) = away::run(&face, &args.command).await? {
+            return Ok(exit);
+        }
         match args.command {
             Command::Plan(_) => plan::run(&face).await,
             Command::Backup(args) => backup::run(&face, &args).await,
@@ -143,6 +148,7 @@ fn carry_out(
             Command::Unpin(args) => pin::unpin(&face, &args.backup).await,
             Command::Check => check::run(&face).await,
             Command::Resume(args) => resume::run(&face, &args).await,
+            Command::Follow { container } => away::follow(&face, &container).await,
             // They need none of this, and were answered above.
             Command::Guardian
             | Command::Serve

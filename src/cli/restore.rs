@@ -88,12 +88,18 @@ async fn preview(
     Ok(if preview.problems.is_empty() { Exit::Done } else { Exit::Failed })
 }
 
-/// Asks whether to go on.
-fn confirm(face: &Face, plan: &str) -> anyhow::Result<()> {
-    let stdin = std::io::stdin();
-    if !stdin.is_terminal() {
-        return Err(Mistake("a restore replaces data: say --yes".to_owned()).into());
+/// Refuses where nobody can be asked.
+pub(super) fn check_terminal() -> anyhow::Result<()> {
+    match std::io::stdin().is_terminal() {
+        true => Ok(()),
+        false => Err(Mistake("a restore replaces data: say --yes".to_owned()).into()),
     }
+}
+
+/// Asks whether to go on.
+pub(super) fn confirm(face: &Face, plan: &str) -> anyhow::Result<()> {
+    check_terminal()?;
+    let stdin = std::io::stdin();
     let mut stderr = std::io::stderr();
     write!(stderr, "{plan}\nGo on? [y/N] ")?;
     stderr.flush()?;

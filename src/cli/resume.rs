@@ -1,11 +1,15 @@
 //! `hearthkeep resume`.
 
+use std::path::Path;
+
 use super::args::Resume;
 use super::render::exit;
 use super::{Exit, Face};
 use crate::chronicle::Door;
+use crate::engine::Engine;
+use crate::lock::Busy;
 use crate::log::{Entry, Kind};
-use crate::recover::{self, Recovered, Wreck};
+use crate::recover::{self, Finished, Recovered, Wreck};
 
 pub(super) async fn run(face: &Face, args: &Resume) -> anyhow::Result<Exit> {
     let wreck = match (args.keep_restored, args.automatic) {
@@ -14,7 +18,17 @@ pub(super) async fn run(face: &Face, args: &Resume) -> anyhow::Result<Exit> {
         (false, false) => Wreck::GoesBack,
     };
     let state = face.common.state_folder()?;
-    let recovered = recover::resume(&state, wreck, Door::Resume, &face.cancel).await?;
+    let mut recovered = match recover::resume(&state, wreck, Door::Resume, &face.cancel).await {
+        // A job container has the lock: then its name helps.
+        Err(err) if err.is::<Busy>() => return Err(finished(&state).await.err().unwrap_or(err)),
+        recovered => recovered?,
+    };
+    match finished(&state).await {
+        Ok(finished) => recovered.finished = finished,
+        Err(err) if err.is::<Busy>() => return Err(err),
+        // All is closed; what is only to be taken away is there the next time, too.
+        Err(err) => recovered.warnings.push(format!("{err:#}")),
+    }
     let log = face.out.log();
     if recovered != Recovered::default() && !log.is_plain() {
         log.say(&Entry::new(Kind::Recovered, &sentence(&recovered)));
@@ -22,6 +36,14 @@ pub(super) async fn run(face: &Face, args: &Resume) -> anyhow::Result<Exit> {
     face.out.print(&recovered, || text(&recovered));
     face.out.warnings(&recovered.warnings);
     Ok(exit(&recovered.warnings))
+}
+
+/// Nothing where there is no engine: then there was nothing to release either.
+async fn finished(state: &Path) -> anyhow::Result<Vec<Finished>> {
+    match Engine::connect().await {
+        Ok(engine) => recover::finished(&engine, state).await,
+        Err(_) => Ok(Vec::new()),
+    }
 }
 
 /// The same in one line.

@@ -8,7 +8,7 @@ use crate::settings::{self, Password, Profile, Settings, Variables, Written};
 /// The settings of this run, and the job that is meant. What closes an earlier run needs none, and
 /// no mistake in them may keep it from that.
 pub(super) fn settings(args: &Args) -> anyhow::Result<(Settings, Profile)> {
-    if let Command::Resume(_) | Command::Guardian = args.command {
+    if let Command::Resume(_) | Command::Follow { .. } | Command::Guardian = args.command {
         return Ok((Settings::default(), Profile::default()));
     }
     let variables = Variables(&|it| std::env::var_os(it));

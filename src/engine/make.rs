@@ -20,8 +20,8 @@ use super::docker::{Docker, PATIENCE, is_reference};
 use super::{Error, MARK};
 use crate::model::{Join, Replica, ReplicaMount, Source};
 
-/// Nobody takes a replica for a part of a home.
-const NOT_OF_A_HOME: (&str, &str) = ("hearthkeep.enable", "false");
+/// Nobody takes what is made here for a part of a home.
+pub(super) const NOT_OF_A_HOME: (&str, &str) = ("hearthkeep.enable", "false");
 
 /// Where memory runs short, what is only tried out ends before what is in use.
 const ENDS_FIRST: i64 = 500;

@@ -9,10 +9,12 @@ mod error;
 mod exec;
 mod facts;
 mod make;
+mod post;
 mod recipe;
 mod rights;
 mod script;
 mod simulated_make;
+mod simulated_post;
 mod simulator;
 
 use std::path::PathBuf;
@@ -25,10 +27,13 @@ pub use self::error::Error;
 pub use self::exec::{Command, Executed, Session};
 use self::make::Make;
 pub use self::make::Marked;
+use self::post::Post;
+pub use self::post::{Listener, Said};
 pub use self::rights::Forbidden;
 pub use self::script::Script;
 pub use self::simulator::{Fault, Simulator};
-use crate::model::{Confidential, Container, Recipe, Replica};
+use crate::model::{Confidential, Container, Outpost, Recipe, Replica};
+use crate::secret::Secret;
 
 /// The label that everything carries that is made here; its value says by which run.
 pub const MARK: &str = "hearthkeep.boot-test";
@@ -199,11 +204,35 @@ impl Engine {
     pub async fn marked(&self, mark: &str) -> Result<Marked, Error> {
         self.backend.marked(mark).await
     }
+
+    /// Makes a job container; gives its identifier.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] also where the container whose image it is to have is gone.
+    pub async fn create_outpost(&self, outpost: &Outpost) -> Result<String, Error> {
+        self.backend.create_outpost(outpost).await
+    }
+
+    /// Starts a container that was made to be told a password, and tells it. Its input ends then.
+    pub async fn start_telling(&self, container: &str, secret: &Secret) -> Result<(), Error> {
+        self.backend.start_telling(container, secret).await
+    }
+
+    /// Listens to a container, from the beginning of its log to its end.
+    pub async fn listen(&self, container: &str) -> Result<Listener, Error> {
+        self.backend.listen(container).await
+    }
+
+    /// The exit code of a container that has run and ended; nothing where it still runs, or never
+    /// did.
+    pub async fn ended(&self, container: &str) -> Result<Option<i64>, Error> {
+        self.backend.ended(container).await
+    }
 }
 
 /// What both engines do; the contract is on the methods of [`Engine`].
 #[async_trait]
-trait Backend: Make + Send + Sync + std::fmt::Debug {
+trait Backend: Make + Post + Send + Sync + std::fmt::Debug {
     async fn about(&self) -> Result<About, Error>;
     async fn rights(&self) -> Result<Vec<Forbidden>, Error>;
     async fn look(&self) -> Result<Vec<Container>, Error>;

@@ -262,6 +262,10 @@ impl Simulated {
         Simulated { container, log: String::new(), old_log: 0, n_starts: 0, scripts: Vec::new() }
     }
 
+    pub(super) fn log(&self) -> &str {
+        &self.log
+    }
+
     fn is(&self, reference: &str) -> bool {
         self.container.id == reference || self.container.name == reference
     }
@@ -420,12 +424,14 @@ pub(super) fn refused(call: &'static str, container: &str, message: &str) -> Err
 
 fn doing(call: &'static str) -> &'static str {
     match call {
-        "inspect" | "recipe" => "inspecting",
+        "inspect" | "recipe" | "ended" => "inspecting",
         "pause" => "pausing",
         "unpause" => "unpausing",
         "stop" => "stopping",
         "start" => "starting",
-        "create_replica" => "making",
+        "create_replica" | "create_outpost" => "making",
+        "start_telling" => "talking to",
+        "listen" => "listening to",
         "remove_container" => "removing",
         "exec" => "running a command in",
         "session" => "talking to a client in",

@@ -20,6 +20,8 @@ pub enum Kind {
     Verify,
     /// Old backups are removed.
     Prune,
+    /// A job that an earlier daemon began goes on in a container of its own.
+    Follow,
 }
 
 /// Who asks.
@@ -52,7 +54,21 @@ pub struct Request {
     pub by: By,
 }
 
+/// The command by which a job in a container is listened to.
+const FOLLOW: &str = "follow";
+
 impl Request {
+    /// Listens to a job that goes on in a container.
+    pub fn following(container: &str) -> Request {
+        Request {
+            words: vec![FOLLOW.to_owned(), container.to_owned()],
+            variables: BTreeMap::new(),
+            folder: None,
+            password: None,
+            by: By::default(),
+        }
+    }
+
     /// What it does; nothing where no job is called so.
     pub fn kind(&self) -> Option<Kind> {
         match self.words.first()?.as_str() {
@@ -60,6 +76,7 @@ impl Request {
             "restore" => Some(Kind::Restore),
             "verify" => Some(Kind::Verify),
             "prune" => Some(Kind::Prune),
+            FOLLOW => Some(Kind::Follow),
             _ => None,
         }
     }
@@ -71,6 +88,8 @@ impl Request {
             Kind::Restore => Some(Task::Restore),
             Kind::Verify => self.words.iter().any(|it| it == "--boot").then_some(Task::BootTest),
             Kind::Prune => Some(Task::Prune),
+            // It remembers itself.
+            Kind::Follow => None,
         }
     }
 

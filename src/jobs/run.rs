@@ -93,23 +93,32 @@ impl Running<'_> {
     }
 
     async fn patiently(&self) -> u8 {
+        let mut moved: Option<String> = None;
         loop {
             let began = Timestamp::now();
-            match self.once().await {
+            match self.once(moved.as_deref()).await {
                 Ok(End::Code(code)) => return code,
                 Ok(End::Busy) => {
                     if let Err(code) = self.wait_for_another().await {
                         return code;
                     }
                 }
-                Ok(End::Killed(signal)) => return self.clean_up(signal, began).await,
+                Ok(End::Killed(signal)) => {
+                    let container = self.story.borrow().container.clone();
+                    match container.filter(|it| moved.as_ref() != Some(it)) {
+                        // Only the one who listened is gone.
+                        Some(container) => moved = Some(container),
+                        None => return self.clean_up(signal, began).await,
+                    }
+                }
                 Err(err) => return self.fail(&format!("{err:#}"), Exit::Failed),
             }
         }
     }
 
-    async fn once(&self) -> anyhow::Result<End> {
-        let mut child = self.start().await?;
+    /// Does it in a process, or listens to the container in which it goes on already.
+    async fn once(&self, moved: Option<&str>) -> anyhow::Result<End> {
+        let mut child = self.start(moved).await?;
         let process = child.id();
         self.story.send_modify(|it| it.process = process);
         let ended = self.listen(&mut child).await;
@@ -133,10 +142,13 @@ impl Running<'_> {
         Ok(End::Code(code))
     }
 
-    async fn start(&self) -> anyhow::Result<Child> {
-        let password = self.password();
+    async fn start(&self, moved: Option<&str>) -> anyhow::Result<Child> {
+        let password = self.password().filter(|_| moved.is_none());
         let request = self.request;
-        let mut words = request.words.clone();
+        let mut words = match moved {
+            None => request.words.clone(),
+            Some(container) => Request::following(container).words,
+        };
         // Nobody is there who could be asked.
         let is_restore = words.first().is_some_and(|it| it == "restore");
         if is_restore && !words.iter().any(|it| it == "--yes" || it == "-y") {

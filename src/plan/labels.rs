@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Hook, How, OnError, Refused};
-use crate::model::Container;
+use crate::model::{Container, JOB_LABEL, STATE_LABEL};
 use crate::nearest::nearest;
 
 /// How long a hook may take that does not say: long enough for a dump of a large database.
@@ -32,7 +32,7 @@ pub(super) struct Labels {
 const PREFIX: &str = "hearthkeep.";
 
 /// Every label that there is.
-const KEYS: [&str; 18] = [
+const KEYS: [&str; 20] = [
     ENABLE,
     ROLE,
     SLUG,
@@ -42,6 +42,8 @@ const KEYS: [&str; 18] = [
     PRIORITY,
     "hearthkeep.boot",
     COPY,
+    JOB_LABEL,
+    STATE_LABEL,
     "hearthkeep.exclude",
     BEFORE.command,
     BEFORE.user,

@@ -4,6 +4,7 @@
 //! run begins with this, `hearthkeep resume` does nothing else, and the guardian does it at once
 //! for the run that it watched. Doing it twice does nothing more.
 
+mod beyond;
 mod boot;
 mod debris;
 mod release;
@@ -12,10 +13,12 @@ mod swap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use serde::Serialize;
+use anyhow::Context;
+use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
+pub use self::beyond::open_paths;
 pub(crate) use self::boot::clear;
 use self::debris::{remove, run_owed};
 use self::release::release;
@@ -27,6 +30,7 @@ use crate::hands::Hands;
 use crate::island::island;
 use crate::journal::{self, Event, Journal, Open, Stage, Story};
 use crate::lock::{self, Busy, Lock};
+use crate::outpost::{self, Left};
 use crate::signals;
 
 /// How long an engine is waited for that does not answer: as long as a release waits for it.
@@ -43,7 +47,8 @@ const PATIENCE_FOR_LOCK: Duration = Duration::from_secs(5);
 const PAUSE_BETWEEN_LOCKS: Duration = Duration::from_millis(10);
 
 /// What was closed.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Recovered {
     /// The containers that do again what they did before.
     pub released: Vec<String>,
@@ -58,6 +63,10 @@ pub struct Recovered {
     /// The slug of the backup whose restored home a person kept.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kept: Option<String>,
+    /// The jobs that went on in containers of their own after whoever waited for them was gone, and
+    /// have ended since.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub finished: Vec<Finished>,
     /// What a person should look at.
     pub warnings: Vec<String>,
 }
@@ -70,8 +79,24 @@ impl Recovered {
         let released = self.released.iter().map(|it| format!("released {it}"));
         let removed = self.removed.iter().map(|it| format!("removed {}", it.display()));
         let boots = self.boot_tests.iter().map(|it| format!("removed boot test {it}"));
-        back.chain(kept).chain(released).chain(removed).chain(boots).collect()
+        let finished = self
+            .finished
+            .iter()
+            .map(|it| format!("job {} ended in {} with {}", it.job, it.container, it.exit_code));
+        let all = finished.chain(back).chain(kept).chain(released).chain(removed).chain(boots);
+        all.collect()
     }
+}
+
+/// A job that ended while nobody waited for it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finished {
+    /// The job's identifier.
+    pub job: String,
+    /// The container in which it was done, which is gone.
+    pub container: String,
+    /// How it ended.
+    pub exit_code: u8,
 }
 
 /// What a run works at: the lock is its own, and the journal is open.
@@ -164,12 +189,41 @@ pub async fn resume(
     if !is_needed(state).await? {
         return Ok(Recovered::default());
     }
+    let problem = match beyond::resume(state, wreck, cancel).await {
+        Ok(Some(recovered)) => return Ok(recovered),
+        Ok(None) => None,
+        Err(err) if err.is::<Busy>() => return Err(err),
+        // What is held has to go on all the same. Of an exchange, who cannot reach it cannot move
+        // anything, and leaves it open.
+        Err(err) => Some(format!("{err:#}")),
+    };
     let folder = state.to_owned();
     let lock = island("locking", move || lock::take(&folder)).await?;
-    under_lock(state, lock, wreck, door, cancel).await
+    let mut recovered = under_lock(state, lock, wreck, door, cancel).await?;
+    recovered.warnings.extend(problem);
+    Ok(recovered)
 }
 
-/// The same for the guardian, whose run has just died; nothing where another run is there already.
+/// Takes away the job containers that have ended; gives those.
+///
+/// # Errors
+/// [`Busy`] where one still runs, with its name.
+pub async fn finished(engine: &Engine, state: &Path) -> anyhow::Result<Vec<Finished>> {
+    let mut finished = Vec::new();
+    for left in outpost::left_behind(engine, state).await? {
+        let Left { job, name: container, ended, .. } = left;
+        let Some(exit_code) = ended else {
+            return Err(Busy)
+                .with_context(|| format!("job {job} goes on in container {container}"));
+        };
+        engine.remove_container(&left.container).await?;
+        finished.push(Finished { job, container, exit_code });
+    }
+    Ok(finished)
+}
+
+/// The same as [`resume`] for the guardian, whose run has just died; nothing where another run is
+/// there already.
 pub async fn take_over(state: &Path) -> anyhow::Result<Option<Recovered>> {
     if !is_needed(state).await? {
         return Ok(None);

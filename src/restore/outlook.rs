@@ -90,6 +90,7 @@ pub async fn look(
     plan.hand_over(&contents, &order.request, &clues);
     let mut stays = vec![archive.path.clone()];
     stays.extend(hands.store_of(&plan.home, &reach));
+    let stays: Vec<PathBuf> = stays.iter().flat_map(|it| reach.everywhere(it)).collect();
     let routes = std::mem::take(&mut plan.routes);
     let (at, staying, cancel) = (reach.clone(), stays.clone(), cancel.clone());
     let targets = island("looking", move || Targets::look(routes, &at, &staying, &cancel)).await?;

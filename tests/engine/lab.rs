@@ -23,7 +23,7 @@ const WITH_SHELL: &str = "hearthkeep-lab/mosquitto:2";
 pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
 
 /// Where a case runs.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Lab {
     Simulator,
     Docker,
@@ -71,6 +71,11 @@ impl Home {
         format!("{}-made", self.name)
     }
 
+    /// What runs in a container with a shell.
+    pub(crate) fn program(&self) -> &'static str {
+        "/bin/sh"
+    }
+
     /// A container like that of the case, on a network of that name.
     pub(crate) fn replica(&self) -> Replica {
         let mount = |source, destination: &str, writable| ReplicaMount {
@@ -108,7 +113,7 @@ impl Drop for Home {
     fn drop(&mut self) {
         if matches!(self.lab, Lab::Docker) {
             // Nothing may panic in here, and a case that failed has said so already.
-            for name in [&self.made(), &self.name] {
+            for name in [&self.made(), &format!("hearthkeep-job-{}", self.name), &self.name] {
                 for arguments in [["rm", "-fv"], ["volume", "rm"], ["network", "rm"]] {
                     _ = Command::new("docker").args(arguments).arg(name).output();
                 }
