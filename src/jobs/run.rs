@@ -37,6 +37,9 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 /// How long the guardian of a job that died is waited for. It waits for an engine that is away.
 const GUARDIAN: Duration = Duration::from_mins(30);
 
+/// How long it may take to end, once everything is closed.
+const LAST_DEEDS: Duration = Duration::from_secs(5);
+
 /// How often is looked whether the guardian is done.
 const BETWEEN_LOCKS: Duration = Duration::from_millis(50);
 
@@ -265,6 +268,9 @@ impl Running<'_> {
                 }
             }
         };
+        if recovered == Recovered::default() {
+            recovered.warnings = self.closed_by_guardian(began).await;
+        }
         for warning in &recovered.warnings {
             self.hear(Line::Warning(warning.clone()));
         }
@@ -296,6 +302,27 @@ impl Running<'_> {
         if let Err(err) = ended.await {
             self.told.say(Entry::new(Kind::JobWarning, &format!("{err:#}")));
         }
+    }
+
+    /// What the guardian has closed since the job began, as it has written it down.
+    async fn closed_by_guardian(&self, began: Timestamp) -> Vec<String> {
+        let since = Instant::now();
+        let incidents = loop {
+            let state = self.place.surroundings.state.clone();
+            // It writes before it lets go of the lock.
+            let read = island("reading the chronicle", move || {
+                let _lock = lock::take(&state)?;
+                chronicle::read(&state).map(|it| it.incidents)
+            });
+            match read.await {
+                Err(err) if err.is::<Busy>() && since.elapsed() < LAST_DEEDS => {
+                    sleep(BETWEEN_LOCKS).await;
+                }
+                read => break read.unwrap_or_default(),
+            }
+        };
+        let since = incidents.into_iter().filter(|it| it.by == Door::Guardian && it.at >= began);
+        since.flat_map(|it| it.closed.into_iter().chain(it.warnings)).collect()
     }
 
     fn fail(&self, message: &str, exit: Exit) -> u8 {

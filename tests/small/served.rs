@@ -151,6 +151,68 @@ fn what_a_crash_left_open_is_closed_before_it_is_ready() {
 }
 
 #[test]
+fn settings_that_mean_nothing_keep_nobody_held() {
+    let home = Home::new("served-configuration");
+    home.companion("broker", &["--label", "hearthkeep.hold=stop"]);
+    endless(&home);
+    kill_in_the_hold(&home, true);
+    let file = home.write("config.yaml", "levle: 4\n");
+    let mut command = home.command(&["serve"]);
+    command.env("HEARTHKEEP_CONFIG", file);
+    let run = Run::from(command.output().expect("it can be started")).ends(78);
+    assert!(run.error().contains("line 1, column 1"), "{}", run.error());
+    assert!(all_run(&home));
+}
+
+/// Starts what its arguments say with a socket that listens already, as systemd does it.
+const ACTIVATE: &str = "
+import os, socket, sys
+listener = socket.socket(socket.AF_UNIX)
+listener.bind(sys.argv[1])
+listener.listen()
+if listener.fileno() != 3:
+    os.dup2(listener.fileno(), 3)
+os.set_inheritable(3, True)
+os.environ.update(LISTEN_FDS='1', LISTEN_PID=str(os.getpid()))
+os.execv(sys.argv[2], sys.argv[2:])
+";
+
+#[test]
+fn a_socket_that_systemd_listens_on_is_taken_and_stays() {
+    let home = Home::new("served-activated");
+    let plain = home.command(&[]);
+    let mut command = std::process::Command::new("python3");
+    command.args(["-c", ACTIVATE]).arg(home.bench.path().join("served.sock"));
+    command.arg(plain.get_program()).arg("serve");
+    for (key, value) in plain.get_envs() {
+        match value {
+            Some(value) => command.env(key, value),
+            None => command.env_remove(key),
+        };
+    }
+    endless(&home);
+    command.env("HEARTHKEEP_STAGING", "/proc");
+    let mut served = Served::with(command, home.bench.path());
+    let id = served.ask(&["backup"]);
+    served.wait_for("archiving", Some("homeassistant"));
+    let job = PathBuf::from(format!("/proc/{}", served.job()));
+    let environment = fs::read(job.join("environ")).expect("it lives");
+    let environment = String::from_utf8_lossy(&environment).into_owned();
+    assert!(environment.contains("HEARTHKEEP_JOB="), "{environment}");
+    for key in ["LISTEN_", "NOTIFY_SOCKET", "WATCHDOG_"] {
+        assert!(!environment.contains(key), "{key}: {environment}");
+    }
+    let socket = |process: PathBuf| fs::read_link(process.join("fd/3")).ok();
+    let own = socket(PathBuf::from(format!("/proc/{}", served.pid())));
+    assert!(own.is_some() && socket(job) != own, "a job does not listen");
+    served.cancel(&id);
+    assert_eq!(served.ended(&id), 130);
+    served.signal("TERM");
+    assert_eq!(served.code(), 0, "{}", served.log());
+    assert!(served.socket().exists(), "it is not its own");
+}
+
+#[test]
 fn a_job_that_is_killed_keeps_nobody_held_and_is_told() {
     let (home, served, id) = in_the_hold("served-job-killed");
     let since = Instant::now();
@@ -161,7 +223,9 @@ fn a_job_that_is_killed_keeps_nobody_held_and_is_told() {
     let failed = lines.iter().find_map(|it| it.get("failed")).expect("it failed");
     assert!(failed["message"].to_string().contains("killed by signal 9"), "{failed}");
     let status = served.status();
-    assert!(status["recovered"]["warnings"].to_string().contains(&id), "{status}");
+    let told =
+        status["recovered"]["warnings"].to_string() + &status["recovered"]["released"].to_string();
+    assert!(told.contains(&id) && told.contains(&home.homeassistant()), "{status}");
     assert!(served.log().contains("killed by signal 9"), "{}", served.log());
     // It goes on serving.
     let next = served.ask(&["prune"]);
