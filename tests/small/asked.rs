@@ -110,7 +110,9 @@ fn the_daemon_does_it_and_it_looks_the_same() {
     assert!(run.json()["error"].as_str().is_some_and(|it| it.contains("nosuch")), "{run:?}");
 
     let good = status(&home, 0);
-    assert_eq!(good["results"].as_array().map(Vec::len), Some(4), "each is told once: {good}");
+    let results = good["results"].as_array().expect("results");
+    assert_eq!(results.len(), 4, "{good}");
+    assert!(results.iter().all(|it| it["slug"].is_string()), "told by who did it: {good}");
     assert_eq!(result(&good, "restore")["slug"], slug);
     assert_eq!(served.status()["running"], Value::Null);
 }
