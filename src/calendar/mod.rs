@@ -17,6 +17,7 @@ use crate::chronicle::{self, Asked, Chronicle, Task};
 use crate::due::{self, Next, Past};
 use crate::island::island;
 use crate::jobs::{By, Due, Handle, Refused, Request, State};
+use crate::lock::{self, Busy};
 use crate::log::{Entry, Kind, Log};
 use crate::settings::{Profile, Settings};
 
@@ -43,6 +44,8 @@ pub struct Calendar {
 enum Reason {
     /// The daemon has started.
     Started,
+    /// The same, while somebody else backs up or restores.
+    Busy,
     /// Somebody has set the clock.
     ClockSet,
     /// The settings are new.
@@ -113,7 +116,16 @@ impl Calendar {
 
     async fn make_plan(&mut self, reason: Reason) {
         let state = self.state.clone();
-        let chronicle = island("reading the chronicle", move || chronicle::read(&state)).await;
+        let looked = island("reading the chronicle", move || {
+            let is_busy = lock::take(&state).is_err_and(|err| err.is::<Busy>());
+            Ok((chronicle::read(&state), is_busy))
+        });
+        let (chronicle, is_busy) = looked.await.unwrap_or_else(|err| (Err(err), false));
+        // What an earlier daemon began may go on without it, in a container of its own.
+        let reason = match reason {
+            Reason::Started if is_busy => Reason::Busy,
+            reason => reason,
+        };
         let chronicle = chronicle.unwrap_or_else(|err| {
             warn(&self.log, &format!("what was missed is not made up for: {err:#}"));
             Chronicle::default()
@@ -137,23 +149,13 @@ impl Calendar {
         let schedule = profile.schedule.as_ref()?;
         let past = past(chronicle, &profile.profile);
         match reason {
-            Reason::Started if !self.is_under_way(&profile.profile) => {
-                due::at_start(schedule, &past, now, self.number)
-            }
-            // It may have begun just now, and is no less under way for that.
-            Reason::ClockSet => {
+            Reason::Started => due::at_start(schedule, &past, now, self.number),
+            // What has no end yet may be under way.
+            Reason::Busy | Reason::ClockSet => {
                 due::at_start(schedule, &Past { made_up: true, ..past }, now, self.number)
             }
-            Reason::Started | Reason::Settings => {
-                due::from_here(schedule, past.begun(), now, self.number)
-            }
+            Reason::Settings => due::from_here(schedule, past.begun(), now, self.number),
         }
-    }
-
-    /// Whether somebody works at it already, such as a container that outlived the last daemon.
-    fn is_under_way(&self, profile: &str) -> bool {
-        let State { running, waiting, .. } = self.jobs.status();
-        running.iter().chain(&waiting).any(|it| it.words == words(profile))
     }
 
     /// Begins what is due.

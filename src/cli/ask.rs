@@ -13,6 +13,7 @@ use super::{Exit, Face, job};
 use crate::jobs::{By, Request};
 use crate::lines::{self, Line};
 use crate::secret::{self, Secret};
+use crate::settings::Password;
 use crate::{settings, signals, socket};
 
 /// The word that says where the password is, which is read here.
@@ -73,10 +74,20 @@ async fn watch(face: &Face, daemon: &Daemon, id: &str, mut lines: Lines) -> anyh
 async fn password(face: &Face) -> anyhow::Result<Option<Secret>> {
     let variables = [secret::VARIABLE.to_owned(), settings::variable(PASSWORD_FILE)];
     let is_set = variables.iter().any(|it| std::env::var_os(it).is_some_and(|it| !it.is_empty()));
+    let is_own = is_set || face.common.password_file.is_some() || is_credential(face);
     match face.unlocked_with.get() {
         Some(password) => Ok(Some(password.clone())),
-        None if is_set || face.common.password_file.is_some() => face.password().await,
+        None if is_own => face.password().await,
         None => Ok(None),
+    }
+}
+
+/// Whether the password is one that systemd hands to this service, which the daemon's need not have.
+fn is_credential(face: &Face) -> bool {
+    let folder = std::env::var_os("CREDENTIALS_DIRECTORY").filter(|it| !it.is_empty());
+    match (&face.profile.password, folder) {
+        (Some(Password::File(path)), Some(folder)) => path.starts_with(folder),
+        _ => false,
     }
 }
 

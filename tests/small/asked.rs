@@ -110,7 +110,9 @@ fn the_daemon_does_it_and_it_looks_the_same() {
     assert!(run.json()["error"].as_str().is_some_and(|it| it.contains("nosuch")), "{run:?}");
 
     let good = status(&home, 0);
-    assert_eq!(good["results"].as_array().map(Vec::len), Some(4), "each is told once: {good}");
+    let results = good["results"].as_array().expect("results");
+    assert_eq!(results.len(), 4, "{good}");
+    assert!(results.iter().all(|it| it["slug"].is_string()), "told by who did it: {good}");
     assert_eq!(result(&good, "restore")["slug"], slug);
     assert_eq!(served.status()["running"], Value::Null);
 }
@@ -138,6 +140,12 @@ fn a_password_goes_to_the_daemon_from_wherever_it_comes() {
     };
     run("hunter3").ends(12);
     run("hunter2").ends(0);
+    // What systemd hands to the unit of a timer.
+    home.write("credentials/password", "hunter2\n");
+    let mut command = home.command(&["--json", "backup"]);
+    command.env("CREDENTIALS_DIRECTORY", home.bench.path().join("credentials"));
+    let report = Run::from(command.output().expect("it runs")).ends(0).json();
+    assert_eq!((&report["protected"], &report["name"]), (&true.into(), &NAME.into()));
 }
 
 #[test]
@@ -152,7 +160,7 @@ fn an_interrupt_cancels_it_and_a_second_one_leaves() {
     assert!(run.error().contains("cancelled"), "{run:?}");
     assert_eq!((home.state("homeassistant"), home.store().len()), ("running".to_owned(), 0));
 
-    let client = start(&home, &["backup"]);
+    let mut client = start(&home, &["backup"]);
     served.wait_for_step("archiving");
     let job = served.job();
     send("STOP", &job);
@@ -161,9 +169,13 @@ fn an_interrupt_cancels_it_and_a_second_one_leaves() {
     std::thread::sleep(Duration::from_millis(500));
     let since = Instant::now();
     send("INT", &client.id().to_string());
-    end(client).ends(130);
-    assert!(since.elapsed() < Duration::from_secs(2));
+    let mut has_left = false;
+    while !has_left && since.elapsed() < Duration::from_secs(2) {
+        has_left = client.try_wait().expect("it can be asked").is_some();
+    }
     send("CONT", &job);
+    end(client).ends(130);
+    assert!(has_left, "it waited for a job that could not end");
     wait_until("the job is cancelled", || served.status()["running"].is_null());
 }
 
@@ -206,6 +218,52 @@ fn a_daemon_that_goes_away_is_told_with_what_to_do() {
     // The socket is there, and nobody listens.
     assert!(home.bench.socket().exists());
     wait_until("the run is over", || home.hearthkeep(&["backup"]).code == 0);
+}
+
+#[test]
+fn a_job_that_is_killed_is_told_here_and_by_the_status() {
+    let home = Home::new("killed");
+    endless(&home);
+    let served = Served::new(&home);
+    let client = start(&home, &["backup"]);
+    served.wait_for_step("archiving");
+    send("KILL", &served.job());
+    let run = end(client).ends(1);
+    assert!(run.error().contains("the job was killed by signal 9"), "{run:?}");
+    assert_eq!(home.state("homeassistant"), "running");
+    let said = told(&status(&home, 3));
+    assert!(said.contains("backup: \"failed: the job was killed by signal 9"), "{said}");
+    assert!(said.contains("incident: \"a backup was interrupted; "), "{said}");
+}
+
+#[test]
+fn what_is_due_during_a_restore_waits_for_its_end() {
+    let home = Home::new("patient");
+    let path = home.backup(&[]);
+    endless(&home);
+    let config = home.write("config.yaml", "profiles: { soon: { schedule: '* * * * *' } }\n");
+    let config = config.to_str().expect("a path");
+    let served = Served::with(&home, &[("HEARTHKEEP_CONFIG", config)]);
+    let waits = || served.status()["waiting"].to_string();
+    let first = start(&home, &["backup", "--max-hold", "600"]);
+    served.wait_for_step("archiving");
+    let restore = start(&home, &["restore", path.to_str().expect("a path"), "--yes"]);
+    wait_until("the restore waits", || waits().contains("restore"));
+    let next = || served.status()["next"][0]["at"].clone();
+    let due = next();
+    let since = Instant::now();
+    while next() == due {
+        assert!(since.elapsed() < Duration::from_secs(90), "a minute is over");
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    let since = Instant::now();
+    assert!(!waits().contains("soon"), "{}", waits());
+    send("INT", &restore.id().to_string());
+    end(restore).ends(130);
+    wait_until("it is asked for again", || waits().contains("soon"));
+    assert!(since.elapsed() < Duration::from_secs(30), "and not because of the next minute");
+    drop(served);
+    end(first).ends(130);
 }
 
 #[test]
