@@ -50,11 +50,13 @@ pub struct About {
     pub root: PathBuf,
     /// Whether it is Podman, which speaks as Docker does.
     pub is_podman: bool,
+    /// Whether it is asked over a network rather than at a socket of this machine.
+    pub over_network: bool,
 }
 
 impl Engine {
-    /// Connects to the engine that `DOCKER_HOST` names (`unix:///path`), or to the usual socket,
-    /// and agrees on an API version with it.
+    /// Connects to the engine that `DOCKER_HOST` names (`unix:///path`, `tcp://host:port`), or to the
+    /// usual socket, and agrees on an API version with it.
     ///
     /// # Errors
     /// [`Error::Unreachable`] where no engine answers, with the address that was tried.
@@ -62,10 +64,11 @@ impl Engine {
         Engine::connect_to(&docker::Docker::usual_address()).await
     }
 
-    /// Connects to the engine at an address: `unix:///path`, or just the path.
+    /// Connects to the engine at an address: `unix:///path`, or just the path, or `tcp://host:port`
+    /// for a proxy before its socket.
     ///
     /// # Errors
-    /// As those of [`Engine::connect`]; an address that is no Unix socket is unreachable too.
+    /// As those of [`Engine::connect`]; any other address is unreachable too.
     pub async fn connect_to(address: &str) -> Result<Engine, Error> {
         Ok(Engine { backend: Arc::new(docker::Docker::connect(address).await?) })
     }
