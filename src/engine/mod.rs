@@ -25,7 +25,7 @@ pub use self::error::Error;
 pub use self::exec::{Command, Executed, Session};
 use self::make::Make;
 pub use self::make::Marked;
-pub use self::rights::Forbidden;
+pub use self::rights::{Forbidden, Right};
 pub use self::script::Script;
 pub use self::simulator::{Fault, Simulator};
 use crate::model::{Confidential, Container, Recipe, Replica};
