@@ -1,7 +1,7 @@
 //! A proxy before the engine's socket that passes what the documentation lists, and nothing else.
 
 use std::io::{self, Read, Write};
-use std::net::Shutdown;
+use std::net::{Shutdown, TcpListener};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -62,6 +62,32 @@ impl Proxy {
     /// For `DOCKER_HOST`.
     pub(crate) fn address(&self) -> String {
         format!("unix://{}", self.socket.display())
+    }
+
+    /// Has it listen on a port of this machine too; gives the port.
+    pub(crate) fn port(&self) -> u16 {
+        let listener = TcpListener::bind("0.0.0.0:0").expect("a port");
+        let port = listener.local_addr().expect("it has one").port();
+        let socket = self.socket.clone();
+        thread::spawn(move || {
+            for client in listener.incoming() {
+                let (mut asked, mut told) = {
+                    let client = client.expect("a client");
+                    (client.try_clone().expect("a second handle"), client)
+                };
+                let mut here = UnixStream::connect(&socket).expect("it listens");
+                let mut there = here.try_clone().expect("a second handle");
+                thread::spawn(move || {
+                    _ = io::copy(&mut asked, &mut here);
+                    here.shutdown(Shutdown::Write)
+                });
+                thread::spawn(move || {
+                    _ = io::copy(&mut there, &mut told);
+                    told.shutdown(Shutdown::Both)
+                });
+            }
+        });
+        port
     }
 
     /// The calls that passed, each as it is listed.
