@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, SystemTime};
 
 use crate::project::{Cast, HOME, NEVER, Project};
-use crate::support::home::{tool, write};
+use crate::support::home::tool;
 use crate::support::{docker, wait_until};
 
 /// Enough to be met at any step of a backup.
@@ -106,7 +106,7 @@ fn a_restore_goes_on_whenever_the_sidecar_is_killed() {
     ];
     for (when, is_reached) in phases {
         for (_, volume) in HOME {
-            write(&project.volume(volume).join("note"), "lost");
+            project.spoil(volume);
         }
         let mut asking = begin(&project, &[], &["restore", &slug, "--yes"]);
         wait_until(when, || is_reached(&project));

@@ -1,6 +1,7 @@
 //! A project of `packaging/compose.yaml`, gone when its test is over.
 
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -28,6 +29,9 @@ const VOLUMES: [&str; 7] = [
     "mariadb",
     "state",
 ];
+
+/// A user that is not the one who backs up.
+const OTHER: u32 = 1234;
 
 /// Never in the life of a test.
 pub(crate) const NEVER: &str = "0 0 29 2 *";
@@ -60,9 +64,12 @@ impl Project {
         if let Cast::Helpers = project.cast {
             write(&project.volume("homeassistant").join(".HA_VERSION"), VERSION);
             write(&project.volume("homeassistant").join("configuration.yaml"), "default_config:\n");
-        }
-        for (_, volume) in HOME {
-            write(&project.volume(volume).join("note"), "kept");
+            for (_, volume) in HOME {
+                let note = write(&project.volume(volume).join("note"), "kept");
+                // Of another user, and nobody else may read it.
+                chown(&note, Some(OTHER), Some(OTHER)).expect("tests run as root");
+                fs::set_permissions(&note, Permissions::from_mode(0o600)).expect("it is there");
+            }
         }
         project
     }
@@ -138,9 +145,13 @@ impl Project {
         command
     }
 
+    pub(crate) fn try_compose(&self, words: &[&str]) -> Run {
+        self.command(words).output().expect("Compose is installed").into()
+    }
+
     /// Compose, which must succeed.
     pub(crate) fn compose(&self, words: &[&str]) -> String {
-        let run = Run::from(self.command(words).output().expect("Compose is installed"));
+        let run = self.try_compose(words);
         assert_eq!(run.code, 0, "{words:?}: {}", run.stderr);
         run.stdout.trim().to_owned()
     }
@@ -170,6 +181,11 @@ impl Project {
         self.compose(&["ps", "-q", service])
     }
 
+    /// The name of a service's container.
+    pub(crate) fn name(&self, service: &str) -> String {
+        self.inspect(service, "{{.Name}}").trim_start_matches('/').to_owned()
+    }
+
     pub(crate) fn inspect(&self, service: &str, template: &str) -> String {
         docker(&["inspect", "--format", template, &self.container(service)])
     }
@@ -180,8 +196,19 @@ impl Project {
         docker(&["volume", "inspect", "--format", "{{.Mountpoint}}", &name]).into()
     }
 
+    /// What the note of a volume says, if it is there and as it was.
     pub(crate) fn note(&self, volume: &str) -> Option<String> {
-        fs::read_to_string(self.volume(volume).join("note")).ok()
+        let path = self.volume(volume).join("note");
+        let status = fs::metadata(&path).ok()?;
+        assert_eq!((status.uid(), status.gid(), status.mode() & 0o7777), (OTHER, OTHER, 0o600));
+        fs::read_to_string(path).ok()
+    }
+
+    /// Another note than the one that was backed up, also of another user.
+    pub(crate) fn spoil(&self, volume: &str) {
+        let path = self.volume(volume).join("note");
+        fs::remove_file(&path).expect("it was there");
+        write(&path, "lost");
     }
 
     /// Containers of jobs of this project, also those that have ended.
