@@ -1,5 +1,5 @@
 # The two commands of the README, and what they are made of. `make help` lists them.
-.PHONY: help demo test check bench bench-hold
+.PHONY: help demo test check image bench bench-hold
 
 help: ## Show this
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' $(MAKEFILE_LIST) | expand -t 20
@@ -16,6 +16,11 @@ check: ## What a change must pass besides the tests
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
 	cargo deny --locked check bans licenses sources
+
+image: ## Build the image `hearthkeep` from the Dockerfile
+	docker build --tag hearthkeep $(IMAGE) \
+	    --build-arg VERSION="$$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)" \
+	    --build-arg REVISION="$$(git rev-parse HEAD)" .
 
 bench: ## Compare with securetar and tar on generated homes, and weigh memory (as root)
 	@tests/lab/prepare bench

@@ -94,8 +94,9 @@ impl Check {
         let what = format!("engine {}, API {}", about.version, about.api);
         self.say(Finding::new(Level::Ok, "docker", what));
         for it in forbidden {
-            let what = format!("{} is refused: {}", it.call, it.message);
-            let cure = "let the proxy or plugin before the engine's socket pass it";
+            let what = format!("{} is refused: {}", it.right.call(), it.message);
+            let cure =
+                "let the proxy or plugin before the engine's socket pass what docs/docker.md lists";
             self.say(Finding::new(Level::Error, "docker", what).cured_by(cure));
         }
         match survey::look(&engine).await {

@@ -26,6 +26,10 @@ pub async fn look(engine: &Engine) -> anyhow::Result<Survey> {
     let containers = engine.look().await.context("looking at the containers")?;
     island("looking at the folders", move || {
         let own = reach::own_container(&containers)?.cloned();
+        anyhow::ensure!(
+            own.is_some() || !about.over_network,
+            "the engine is asked over a network by a program in none of its containers, so its folders are out of reach: run hearthkeep in a container of that engine, or where its socket is"
+        );
         let (reach, own_container, containers) = match own {
             None => (Reach::Host, None, reach::with_real_sources(containers)),
             Some(own) => (Reach::Container(own.mounts), Some(own.id), containers),

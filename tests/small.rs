@@ -64,6 +64,8 @@ mod own_files;
 mod passwords;
 #[path = "small/profiles.rs"]
 mod profiles;
+#[path = "small/proxied.rs"]
+mod proxied;
 #[path = "small/refusals.rs"]
 mod refusals;
 #[path = "small/room.rs"]

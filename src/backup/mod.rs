@@ -116,6 +116,8 @@ async fn carry_out(
     hands.monitor.step("looking at the home", 0);
     let prepared = prepare(hands, pick, request).await?;
     write::check_room(&prepared).await?;
+    let has_commands = !prepared.plan.hooks.is_empty() || !prepared.plan.databases.is_empty();
+    quiesce::rights::check(&hands.engine, &prepared.plan.holds, has_commands).await?;
     let mut warnings = std::mem::take(&mut desk.warnings);
     warnings.extend(prepared.plan.warnings.iter().cloned());
     let recipes = recipes::ask(hands, &prepared, request, &mut warnings).await;

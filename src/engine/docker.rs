@@ -1,4 +1,4 @@
-//! The real engine, through its Unix socket.
+//! The real engine, through its Unix socket or a proxy before it.
 //!
 //! Two rules carry this file. A refusal is not believed at once: Docker refuses to pause what is
 //! paused (409) and to unpause what runs (500), so a second look at the container decides. And no
@@ -17,7 +17,7 @@ use bollard::query_parameters::{
 use futures_util::TryStreamExt;
 use futures_util::future::join_all;
 use jiff::Timestamp;
-use tokio::net::UnixStream;
+use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
 
 use super::{About, Backend, Command, Error, Executed, Forbidden, Session, facts, recipe};
@@ -62,14 +62,10 @@ impl Docker {
 
     pub(super) async fn connect(address: &str) -> Result<Docker, Error> {
         let unreachable = |reason| Error::Unreachable { address: address.to_owned(), reason };
-        let path = socket(address).map_err(unreachable)?;
+        let door = door(address).map_err(unreachable)?;
         // Bollard would call a socket missing that we may not see; the kernel knows better.
-        UnixStream::connect(path).await.map_err(|error| unreachable(reason(&error)))?;
-        let greeting = async {
-            bollard::Docker::connect_with_unix(path, BOLLARD_PATIENCE, API_DEFAULT_VERSION)?
-                .negotiate_version()
-                .await
-        };
+        door.knock().await.map_err(|error| unreachable(reason(&error)))?;
+        let greeting = async { door.open()?.negotiate_version().await };
         match timeout(GREETING, greeting).await {
             Ok(Ok(client)) => Ok(Docker { client: versioned(client), address: address.to_owned() }),
             Ok(Err(error)) => {
@@ -183,6 +179,7 @@ impl Backend for Docker {
             api: self.client.client_version().to_string(),
             root: info.docker_root_dir.unwrap_or_default().into(),
             is_podman,
+            over_network: matches!(door(&self.address), Ok(Door::Proxy(_))),
         })
     }
 
@@ -322,18 +319,65 @@ pub(super) fn is_reference(container: &str) -> Result<(), Error> {
 fn versioned(client: bollard::Docker) -> bollard::Docker {
     let version = client.client_version();
     client.with_request_modifier(move |mut request| {
-        let path = request.uri().path();
-        let address = request.uri().to_string().replacen(path, &format!("/v{version}{path}"), 1);
-        *request.uri_mut() = address.parse().expect("a path was put before a path");
+        let mut parts = request.uri().clone().into_parts();
+        let asked = parts.path_and_query.as_ref().map_or("", |it| it.as_str());
+        parts.path_and_query =
+            Some(format!("/v{version}{asked}").parse().expect("a path was put before a path"));
+        *request.uri_mut() = parts.try_into().expect("it was an address with a path before");
         request
     })
 }
 
-/// The path of the socket that an address names, or why that cannot be.
-fn socket(address: &str) -> Result<&str, String> {
+/// Where an engine is asked.
+#[derive(Debug, PartialEq, Eq)]
+enum Door<'a> {
+    /// At a socket, by its path.
+    Socket(&'a str),
+    /// At a proxy before its socket, by host and port.
+    Proxy(&'a str),
+}
+
+impl Door<'_> {
+    /// Whether anybody is there.
+    async fn knock(&self) -> io::Result<()> {
+        match self {
+            Door::Socket(path) => UnixStream::connect(path).await.map(drop),
+            Door::Proxy(host) => match timeout(GREETING, TcpStream::connect(host)).await {
+                Ok(answer) => answer.map(drop),
+                Err(_) => Err(io::ErrorKind::TimedOut.into()),
+            },
+        }
+    }
+
+    fn open(&self) -> Result<bollard::Docker, Failure> {
+        match self {
+            Door::Socket(path) => {
+                bollard::Docker::connect_with_unix(path, BOLLARD_PATIENCE, API_DEFAULT_VERSION)
+            }
+            Door::Proxy(host) => {
+                bollard::Docker::connect_with_http(host, BOLLARD_PATIENCE, API_DEFAULT_VERSION)
+            }
+        }
+    }
+}
+
+/// The door that an address names, or why that cannot be.
+fn door(address: &str) -> Result<Door<'_>, String> {
+    let has_port = |it: &str| {
+        it.rsplit_once(':').is_some_and(|(host, port)| {
+            !host.is_empty() && !host.contains('/') && port.parse::<u16>().is_ok()
+        })
+    };
+    if let Some(host) = address.strip_prefix("tcp://") {
+        let host = host.trim_end_matches('/');
+        return match has_port(host) {
+            true => Ok(Door::Proxy(host)),
+            false => Err("it lacks a port, as in tcp://socket-proxy:2375".to_owned()),
+        };
+    }
     match address.strip_prefix("unix://").unwrap_or(address) {
-        path if path.starts_with('/') => Ok(path),
-        _ => Err("only Unix sockets are supported, such as unix:///var/run/docker.sock".to_owned()),
+        path if path.starts_with('/') => Ok(Door::Socket(path)),
+        _ => Err("only Unix sockets and proxies before them are supported, such as unix:///var/run/docker.sock or tcp://socket-proxy:2375".to_owned()),
     }
 }
 
@@ -395,18 +439,23 @@ mod tests {
     }
 
     #[test]
-    fn takes_only_unix_sockets() {
+    fn takes_sockets_and_proxies_before_them() {
         let cases = [
-            ("unix:///run/docker.sock", Some("/run/docker.sock")),
-            ("/run/docker.sock", Some("/run/docker.sock")),
+            ("unix:///run/docker.sock", Some(Door::Socket("/run/docker.sock"))),
+            ("/run/docker.sock", Some(Door::Socket("/run/docker.sock"))),
+            ("tcp://proxy:2375", Some(Door::Proxy("proxy:2375"))),
+            ("tcp://[::1]:2375/", Some(Door::Proxy("[::1]:2375"))),
+            ("tcp://proxy", None),
+            ("tcp://:2375", None),
+            ("tcp://proxy:2375/engine", None),
             ("unix://docker.sock", None),
-            ("tcp://127.0.0.1:2375", None),
             ("ssh://home@host", None),
             ("http://host", None),
+            ("https://host:2376", None),
             ("localhost:2375", None),
         ];
         for (address, expected) in cases {
-            assert_eq!(socket(address).ok(), expected, "{address}");
+            assert_eq!(door(address).ok(), expected, "{address}");
         }
     }
 

@@ -29,7 +29,7 @@ use self::make::Make;
 pub use self::make::Marked;
 use self::post::Post;
 pub use self::post::{Listener, Said};
-pub use self::rights::Forbidden;
+pub use self::rights::{Forbidden, Right};
 pub use self::script::Script;
 pub use self::simulator::{Fault, Simulator};
 use crate::model::{Confidential, Container, Outpost, Recipe, Replica};
@@ -55,11 +55,13 @@ pub struct About {
     pub root: PathBuf,
     /// Whether it is Podman, which speaks as Docker does.
     pub is_podman: bool,
+    /// Whether it is asked over a network rather than at a socket of this machine.
+    pub over_network: bool,
 }
 
 impl Engine {
-    /// Connects to the engine that `DOCKER_HOST` names (`unix:///path`), or to the usual socket,
-    /// and agrees on an API version with it.
+    /// Connects to the engine that `DOCKER_HOST` names (`unix:///path`, `tcp://host:port`), or to the
+    /// usual socket, and agrees on an API version with it.
     ///
     /// # Errors
     /// [`Error::Unreachable`] where no engine answers, with the address that was tried.
@@ -67,10 +69,11 @@ impl Engine {
         Engine::connect_to(&docker::Docker::usual_address()).await
     }
 
-    /// Connects to the engine at an address: `unix:///path`, or just the path.
+    /// Connects to the engine at an address: `unix:///path`, or just the path, or `tcp://host:port`
+    /// for a proxy before its socket.
     ///
     /// # Errors
-    /// As those of [`Engine::connect`]; an address that is no Unix socket is unreachable too.
+    /// As those of [`Engine::connect`]; any other address is unreachable too.
     pub async fn connect_to(address: &str) -> Result<Engine, Error> {
         Ok(Engine { backend: Arc::new(docker::Docker::connect(address).await?) })
     }

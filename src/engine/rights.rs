@@ -11,11 +11,41 @@ use super::docker::{Docker, PATIENCE};
 /// A container that nobody has. Who may do a thing at all is told that it is missing.
 const NOBODY: &str = "hearthkeep-asks-whether-it-may";
 
+/// Something to be done to a container.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Right {
+    /// Freeze it.
+    Pause,
+    /// Let it go on.
+    Unpause,
+    /// Stop it.
+    Stop,
+    /// Start it.
+    Start,
+    /// Run a command in it.
+    Exec,
+}
+
+impl Right {
+    const ALL: [Right; 5] = [Right::Pause, Right::Unpause, Right::Stop, Right::Start, Right::Exec];
+
+    /// The call of the API.
+    pub fn call(self) -> &'static str {
+        match self {
+            Right::Pause => "POST /containers/*/pause",
+            Right::Unpause => "POST /containers/*/unpause",
+            Right::Stop => "POST /containers/*/stop",
+            Right::Start => "POST /containers/*/start",
+            Right::Exec => "POST /containers/*/exec",
+        }
+    }
+}
+
 /// Something that the engine does not let this program do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Forbidden {
-    /// The call of the API, such as `POST /containers/*/pause`.
-    pub call: &'static str,
+    /// What that is.
+    pub right: Right,
     /// The engine's own words.
     pub message: String,
 }
@@ -23,29 +53,19 @@ pub struct Forbidden {
 impl Docker {
     /// Asks for each deed on a container that nobody has.
     pub(super) async fn ask_for_rights(&self) -> Result<Vec<Forbidden>, Error> {
-        let stop = StopContainerOptionsBuilder::new().t(0).build();
-        let exec = ExecConfig { cmd: Some(vec!["true".to_owned()]), ..ExecConfig::default() };
-        let client = &self.client;
-        let exec = async { client.create_exec(NOBODY, exec).await.map(drop) };
-        let answers = [
-            ("POST /containers/*/pause", self.may(client.pause_container(NOBODY)).await?),
-            ("POST /containers/*/unpause", self.may(client.unpause_container(NOBODY)).await?),
-            ("POST /containers/*/stop", self.may(client.stop_container(NOBODY, Some(stop))).await?),
-            ("POST /containers/*/start", self.may(client.start_container(NOBODY, None)).await?),
-            ("POST /containers/*/exec", self.may(exec).await?),
-        ];
-        let forbidden =
-            |(call, message): (_, Option<_>)| Some(Forbidden { call, message: message? });
-        Ok(answers.into_iter().filter_map(forbidden).collect())
+        let mut forbidden = Vec::new();
+        for right in Right::ALL {
+            if let Some(message) = self.may(right).await? {
+                forbidden.push(Forbidden { right, message });
+            }
+        }
+        Ok(forbidden)
     }
 
-    /// The refusal of a call, unless it is that the container is missing.
-    async fn may(
-        &self,
-        call: impl Future<Output = Result<(), Failure>>,
-    ) -> Result<Option<String>, Error> {
+    /// The refusal of a deed, unless it is that the container is missing.
+    async fn may(&self, right: Right) -> Result<Option<String>, Error> {
         let call = async {
-            match call.await {
+            match self.try_on_nobody(right).await {
                 Err(Failure::DockerResponseServerError { status_code: 404, .. }) => Ok(()),
                 answer => answer,
             }
@@ -54,6 +74,24 @@ impl Docker {
             Ok(()) => Ok(None),
             Err(Error::Refused { message, .. }) => Ok(Some(message)),
             Err(error) => Err(error),
+        }
+    }
+
+    async fn try_on_nobody(&self, right: Right) -> Result<(), Failure> {
+        let client = &self.client;
+        match right {
+            Right::Pause => client.pause_container(NOBODY).await,
+            Right::Unpause => client.unpause_container(NOBODY).await,
+            Right::Stop => {
+                let at_once = StopContainerOptionsBuilder::new().t(0).build();
+                client.stop_container(NOBODY, Some(at_once)).await
+            }
+            Right::Start => client.start_container(NOBODY, None).await,
+            Right::Exec => {
+                let cmd = Some(vec!["true".to_owned()]);
+                let exec = ExecConfig { cmd, ..ExecConfig::default() };
+                client.create_exec(NOBODY, exec).await.map(drop)
+            }
         }
     }
 }

@@ -314,6 +314,7 @@ impl Backend for Simulator {
             api: "1.41".to_owned(),
             root: "/var/lib/docker".into(),
             is_podman: false,
+            over_network: false,
         })
     }
 

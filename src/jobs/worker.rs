@@ -124,7 +124,8 @@ impl Worker {
     fn submit(&mut self, request: Request) -> Result<String, Refused> {
         let now = Timestamp::now();
         self.n_jobs += 1;
-        let id = format!("{}-{}", now.strftime("%Y%m%d-%H%M%S"), self.n_jobs);
+        // To the microsecond: other daemons on this engine name the containers of their jobs so, too.
+        let id = format!("{}-{}", now.strftime("%Y%m%d-%H%M%S-%6f"), self.n_jobs);
         let (by, words) = (request.by, request.words.clone());
         let taken = self.queue.offer(id.clone(), request)?;
         if taken == id {

@@ -8,6 +8,7 @@ mod release;
 
 pub mod databases;
 pub mod hooks;
+pub mod rights;
 
 use std::time::Duration;
 

@@ -134,6 +134,7 @@ async fn restore(
 ) -> anyhow::Result<Report> {
     let outlook = look(hands, &archive, site, order, cancel).await?;
     outlook.check()?;
+    quiesce::rights::check(&hands.engine, &outlook.plan.stops, false).await?;
     let (archive, outlook) = measure(hands, archive, outlook, cancel).await?;
     outlook.check()?;
     let Outlook { plan, doubts, reach, stays, clues, .. } = outlook;

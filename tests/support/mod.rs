@@ -8,6 +8,7 @@ pub(crate) mod daemon;
 pub(crate) mod facts;
 pub(crate) mod home;
 pub(crate) mod process;
+pub(crate) mod proxy;
 pub(crate) mod secured;
 pub(crate) mod served;
 pub(crate) mod supervisor;
