@@ -216,6 +216,8 @@ impl Machine {
         self.wait_until("it has booted", || {
             self.run(&["systemctl", "is-system-running"]).stdout.trim() == "running"
         });
+        // As on a machine of its own: else systemd cannot hand on credentials.
+        self.ok(&["mount", "--make-rshared", "/"]);
     }
 
     /// The names in the store.

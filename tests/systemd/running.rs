@@ -63,17 +63,17 @@ fn broken_settings_are_told_and_the_old_ones_go_on() {
     machine.ok(&["systemctl", "reload", SERVICE]);
     machine.wait_until("the journal says why", || {
         let said = machine.journal();
-        said.contains("config.yaml:3") && said.contains("level")
+        said.contains("config.yaml, line 3") && said.contains("level")
     });
     assert_eq!((machine.state(SERVICE), machine.main_process()), ("active".to_owned(), was));
     let status = machine.run(&["systemctl", "status", "--no-pager", SERVICE]).stdout;
-    assert!(status.contains("config.yaml:3"), "{status}");
+    assert!(status.contains("config.yaml, line 3"), "{status}");
     // And once they are mended, they count.
     machine.settings(&(machine.usual_settings() + "level: 3\n"));
     machine.ok(&["systemctl", "reload", SERVICE]);
     machine.wait_until("it is told no more", || {
         let status = machine.run(&["systemctl", "status", "--no-pager", SERVICE]).stdout;
-        !status.lines().any(|it| it.contains("Status:") && it.contains("config.yaml:3"))
+        !status.lines().any(|it| it.contains("Status:") && it.contains("config.yaml, line 3"))
     });
     // Where it has to start with them, it does not try again.
     machine.settings("levle: 3\n");
@@ -92,7 +92,7 @@ fn the_password_comes_as_a_credential() {
     machine.ok(&["systemctl", "restart", SERVICE]);
     machine.ok(&["systemctl", "start", "hearthkeep-backup.service"]);
     let list = machine.listed();
-    assert_eq!(list[0]["protected"], true, "{list:?}");
+    assert_eq!(list[0]["protected"], true, "{list:?}\n{}", machine.journal());
     let backup = &list[0]["path"];
     let backup = backup.as_str().expect("a path");
     machine.ok(&["hearthkeep", "verify", backup, "--password-file", "/etc/hearthkeep/password"]);
