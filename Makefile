@@ -1,5 +1,5 @@
 # The two commands of the README, and what they are made of. `make help` lists them.
-.PHONY: help demo test check bench bench-hold
+.PHONY: help demo test check packages bench bench-hold
 
 help: ## Show this
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' $(MAKEFILE_LIST) | expand -t 20
@@ -16,6 +16,12 @@ check: ## What a change must pass besides the tests
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
 	cargo deny --locked check bans licenses sources
+
+packages: ## Make the .deb and the .rpm (into target/debian and target/generate-rpm)
+	cargo build --locked --release
+	@packaging/words target/release/hearthkeep
+	cargo deb --locked --no-build
+	cargo generate-rpm
 
 bench: ## Compare with securetar and tar on generated homes, and weigh memory (as root)
 	@tests/lab/prepare bench

@@ -5,6 +5,8 @@
 
 #[path = "systemd/alone.rs"]
 mod alone;
+#[path = "systemd/contained.rs"]
+mod contained;
 #[path = "systemd/dying.rs"]
 mod dying;
 #[path = "systemd/installing.rs"]

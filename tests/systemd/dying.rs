@@ -68,6 +68,17 @@ fn stopped_in_the_middle_it_releases_and_leaves_no_file() {
     machine.wait_until("the unit has ended", || machine.state(BACKUP) == "failed");
     assert_eq!(machine.state(SERVICE), "inactive");
     assert_eq!(machine.property(SERVICE, "Result"), "success");
+
+    // The engine's end is its end, and the engine's return is its return.
+    machine.ok(&["systemctl", "start", SERVICE]);
+    machine.hold(&home);
+    let since = SystemTime::now();
+    machine.ok(&["systemctl", "stop", "docker"]);
+    assert!(runs(&home));
+    assert_at_once(&home, since, "stop of the engine");
+    assert_eq!(machine.state(SERVICE), "inactive");
+    machine.ok(&["systemctl", "start", "docker"]);
+    machine.wait_until("it is back", || machine.state(SERVICE) == "active");
 }
 
 #[test]
@@ -84,8 +95,12 @@ fn killed_in_the_middle_everything_runs_and_it_comes_again() {
     });
     machine.wait_until("the draft is gone", || machine.stored().is_empty());
     assert_eq!(machine.property(SERVICE, "NRestarts"), "1");
-    let status = machine.run(&["hearthkeep", "status"]).stdout;
-    assert!(status.contains(&home.homeassistant()), "{status}\n{}", machine.journal());
+    // By the same socket, which outlived it.
+    machine.ok(&["hearthkeep", "status", "--health"]);
+    let incidents = machine.incidents();
+    assert_eq!(incidents.len(), 1, "{incidents:?}");
+    let released = format!("released {}", home.homeassistant());
+    assert!(incidents[0]["closed"].to_string().contains(&released), "{incidents:?}");
 }
 
 #[test]

@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::support::home::{ENDLESS, Home, bind, tool};
 use crate::support::{LABEL, Run, docker, unique, wait_until};
 
-const IMAGE: &str = "hearthkeep-lab/systemd:bookworm";
+pub(crate) const IMAGE: &str = "hearthkeep-lab/systemd:bookworm";
 
 /// Where the machine sees the package.
 const PACKAGE: &str = "/hearthkeep.deb";
@@ -111,8 +111,20 @@ impl Machine {
         fs::write(file.path(), text).expect("it can be written");
         let folder = Path::new(path).parent().expect("a file has a folder");
         self.ok(&["mkdir", "--parents", &folder.display().to_string()]);
-        docker(&["cp", &file.path().display().to_string(), &format!("{}:{path}", self.name)]);
+        self.copy(file.path(), path);
         self.ok(&["chown", "root:root", path]);
+    }
+
+    /// Copies a file of the host to the machine.
+    pub(crate) fn copy(&self, from: &Path, to: &str) {
+        docker(&["cp", &from.display().to_string(), &format!("{}:{to}", self.name)]);
+    }
+
+    /// What the program says of incidents.
+    pub(crate) fn incidents(&self) -> Vec<Value> {
+        let status = self.run(&["hearthkeep", "status", "--json"]).stdout;
+        let status: Value = serde_json::from_str(&status).expect("it is JSON");
+        status["incidents"].as_array().expect("a list").clone()
     }
 
     /// Adds to a unit, as `systemctl edit` does.

@@ -36,7 +36,9 @@ fn a_purge_ends_a_backup_and_leaves_those_that_are_there() {
     assert_eq!(left[0], "/etc/hearthkeep/password");
     assert!(left[1].starts_with(store) && left[1].ends_with(".tar"), "{left:?}");
     machine.run(&["test", "-e", "/run/hearthkeep"]).ends(1);
-    let units = machine.ok(&["systemctl", "list-units", "--all", "--no-legend", "hearthkeep*"]);
+    let states = "--state=active,activating,failed";
+    let words = ["systemctl", "list-units", "--no-legend", states, "--type=service,socket,timer"];
+    let units = machine.ok(&[&words[..], &["hearthkeep*"]].concat());
     assert_eq!(units.trim(), "");
     let links = machine.ok(&["find", "/etc/systemd", "/var/lib/systemd", "-name", "*hearthkeep*"]);
     assert_eq!(links.trim(), "");

@@ -32,8 +32,9 @@ fn it_is_active_only_when_it_has_recovered() {
     });
     assert_eq!(machine.property(SERVICE, "SubState"), "running");
     machine.wait_until("the draft is gone", || machine.stored().is_empty());
-    let status = machine.run(&["hearthkeep", "status"]).stdout;
-    assert!(status.contains(&home.homeassistant()), "{status}\n{}", machine.journal());
+    let incidents = machine.incidents();
+    assert_eq!(incidents.len(), 1, "{incidents:?}");
+    assert_eq!((&incidents[0]["by"], &incidents[0]["story"]), (&"daemon".into(), &"backup".into()));
 }
 
 #[test]
