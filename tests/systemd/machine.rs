@@ -108,7 +108,7 @@ impl Machine {
     /// Writes a file on the machine, with the folders around it.
     pub(crate) fn write(&self, path: &str, text: &str) {
         let file = tempfile::NamedTempFile::new().expect("a temporary file");
-        fs::write(file.path(), text).expect("it can be written");
+        crate::support::home::write(file.path(), text);
         let folder = Path::new(path).parent().expect("a file has a folder");
         self.ok(&["mkdir", "--parents", &folder.display().to_string()]);
         self.copy(file.path(), path);
