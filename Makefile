@@ -1,5 +1,5 @@
 # The two commands of the README, and what they are made of. `make help` lists them.
-.PHONY: help demo test check image bench bench-hold
+.PHONY: help demo test check image packages bench bench-hold
 
 help: ## Show this
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' $(MAKEFILE_LIST) | expand -t 20
@@ -21,6 +21,12 @@ image: ## Build the image `hearthkeep` from the Dockerfile
 	docker build --tag hearthkeep $(IMAGE) \
 	    --build-arg VERSION="$$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)" \
 	    --build-arg REVISION="$$(git rev-parse HEAD)" .
+
+packages: ## Make the .deb and the .rpm (into target/debian and target/generate-rpm)
+	cargo build --locked --release
+	@packaging/words target/release/hearthkeep
+	cargo deb --locked --no-build
+	cargo generate-rpm
 
 bench: ## Compare with securetar and tar on generated homes, and weigh memory (as root)
 	@tests/lab/prepare bench

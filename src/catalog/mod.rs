@@ -9,6 +9,9 @@ pub use self::booted::Booted;
 use crate::archive::{Archive, OpenError};
 use crate::store::Store;
 
+/// The word for the backup that was made last.
+pub const NEWEST: &str = "newest";
+
 /// No backup goes by that name.
 #[derive(Debug, thiserror::Error)]
 #[error("no backup {wanted} in {folder}; `hearthkeep list` shows what is there", folder = folder.display())]
@@ -70,6 +73,22 @@ pub fn find(store: &Store, wanted: &str) -> anyhow::Result<Archive> {
     let slug = |it: &Archive| it.metadata.slug == wanted;
     read(store)?.backups.into_iter().find(slug).ok_or_else(|| {
         NoSuchBackup { wanted: wanted.to_owned(), folder: store.folder().to_owned() }.into()
+    })
+}
+
+/// Opens the backup of a store that was made last: of all, or of those that a profile made.
+///
+/// # Errors
+/// [`NoSuchBackup`] where there is none.
+pub fn newest(store: &Store, profile: Option<&str>) -> anyhow::Result<Archive> {
+    let made_by = |it: &Archive| {
+        let job = it.metadata.hearthkeep.as_ref().and_then(|it| it.job.as_ref());
+        profile.is_none_or(|name| job.is_some_and(|it| it.profile == name))
+    };
+    let mut backups = read(store)?.backups;
+    let last = backups.iter().rposition(made_by).map(|it| backups.swap_remove(it));
+    last.ok_or_else(|| {
+        NoSuchBackup { wanted: NEWEST.to_owned(), folder: store.folder().to_owned() }.into()
     })
 }
 

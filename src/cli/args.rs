@@ -203,8 +203,8 @@ pub(super) struct Backup {
 
 #[derive(Debug, ClapArgs)]
 pub(super) struct Verify {
-    /// A slug or file name from `hearthkeep list`, or the path of a file
-    #[arg(value_name = "SLUG|FILE")]
+    /// A slug or file name from `hearthkeep list`, `newest`, or the path of a file
+    #[arg(value_name = "SLUG|FILE|newest")]
     pub(super) backup: String,
     /// Compare every file with its checksum, too
     #[arg(long)]
@@ -220,8 +220,8 @@ pub(super) struct Verify {
 
 #[derive(Debug, ClapArgs)]
 pub(super) struct Ls {
-    /// A slug or file name from `hearthkeep list`, or the path of a file
-    #[arg(value_name = "SLUG|FILE")]
+    /// A slug or file name from `hearthkeep list`, `newest`, or the path of a file
+    #[arg(value_name = "SLUG|FILE|newest")]
     pub(super) backup: String,
     /// Only what is at or below this, such as homeassistant/data/.storage
     pub(super) path: Option<String>,
@@ -229,8 +229,8 @@ pub(super) struct Ls {
 
 #[derive(Debug, ClapArgs)]
 pub(super) struct Cat {
-    /// A slug or file name from `hearthkeep list`, or the path of a file
-    #[arg(value_name = "SLUG|FILE")]
+    /// A slug or file name from `hearthkeep list`, `newest`, or the path of a file
+    #[arg(value_name = "SLUG|FILE|newest")]
     pub(super) backup: String,
     /// A file, as `hearthkeep ls` names it
     pub(super) path: String,
@@ -238,8 +238,8 @@ pub(super) struct Cat {
 
 #[derive(Debug, ClapArgs)]
 pub(super) struct Extract {
-    /// A slug or file name from `hearthkeep list`, or the path of a file
-    #[arg(value_name = "SLUG|FILE")]
+    /// A slug or file name from `hearthkeep list`, `newest`, or the path of a file
+    #[arg(value_name = "SLUG|FILE|newest")]
     pub(super) backup: String,
     /// Files and folders, as `hearthkeep ls` names them
     #[arg(required = true, value_name = "PATH")]
@@ -251,8 +251,8 @@ pub(super) struct Extract {
 
 #[derive(Debug, ClapArgs)]
 pub(super) struct Diff {
-    /// A slug or file name from `hearthkeep list`, or the path of a file
-    #[arg(value_name = "SLUG|FILE")]
+    /// A slug or file name from `hearthkeep list`, `newest`, or the path of a file
+    #[arg(value_name = "SLUG|FILE|newest")]
     pub(super) backup: String,
     /// Another one, or `live` for the home as it is now
     #[arg(value_name = "SLUG|FILE|live")]
@@ -268,8 +268,8 @@ pub(super) struct OneBackup {
 
 #[derive(Debug, ClapArgs)]
 pub(super) struct Export {
-    /// A slug or file name from `hearthkeep list`
-    #[arg(value_name = "SLUG|FILE")]
+    /// A slug or file name from `hearthkeep list`, or `newest`
+    #[arg(value_name = "SLUG|FILE|newest")]
     pub(super) backup: String,
     /// A folder, or the path of the new file
     pub(super) to: PathBuf,
@@ -283,8 +283,8 @@ pub(super) struct Import {
 
 #[derive(Debug, ClapArgs)]
 pub(super) struct Restore {
-    /// A slug or file name from `hearthkeep list`, or the path of a file
-    #[arg(value_name = "SLUG|FILE")]
+    /// A slug or file name from `hearthkeep list`, `newest`, or the path of a file
+    #[arg(value_name = "SLUG|FILE|newest")]
     pub(super) backup: String,
     /// Only these: homeassistant, share, ssl, media, addons/local, or a companion
     #[arg(long, value_name = "ITEM", num_args = 1..)]

@@ -231,7 +231,12 @@ impl Face {
             return Ok(archive);
         }
         let store = self.store().await?;
-        island("opening", move || catalog::find(&store, &wanted)).await
+        let profile = self.common.profile.clone();
+        island("opening", move || match wanted.as_str() {
+            catalog::NEWEST => catalog::newest(&store, profile.as_deref()),
+            _ => catalog::find(&store, &wanted),
+        })
+        .await
     }
 
     /// The same, with its password where it is encrypted.

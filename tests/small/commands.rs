@@ -196,3 +196,25 @@ fn a_package_finds_its_manual_and_its_completions() {
         assert!(words.contains("dry-run") && words.contains("restore"), "{shell}");
     }
 }
+
+#[test]
+fn the_newest_backup_goes_by_a_word() {
+    let home = Home::new("newest");
+    let empty = home.hearthkeep(&["verify", "newest"]).ends(10);
+    assert!(empty.error().contains("no backup newest"), "{empty:?}");
+    let settings = home.write("settings.yaml", "profiles:\n  night: {}\n  noon: {}\n");
+    let settings = settings.display().to_string();
+    let backup = |words: &[&str]| {
+        let words = [&["backup", "--json", "--config", &settings], words].concat();
+        home.hearthkeep(&words).ends(0).json()["slug"].clone()
+    };
+    let night = backup(&["--profile", "night"]);
+    let last = backup(&[]);
+    let newest = |words: &[&str]| {
+        let words = [&["verify", "newest", "--json", "--config", &settings], words].concat();
+        home.hearthkeep(&words)
+    };
+    assert_eq!(newest(&[]).ends(0).json()["slug"], last);
+    assert_eq!(newest(&["--profile", "night"]).ends(0).json()["slug"], night);
+    newest(&["--profile", "noon"]).ends(10);
+}
