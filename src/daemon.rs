@@ -91,7 +91,7 @@ pub async fn run(mut service: Service) -> anyhow::Result<()> {
     };
     let (places, place_now) = watch::channel(place(current.kept));
     let (worker, jobs) = Worker::new(place_now, settings_errors.clone(), systemd::watchdog());
-    let worker = tokio::spawn(worker.run());
+    let mut worker = tokio::spawn(worker.run());
     let (due, next) = watch::channel(Vec::new());
     let state = service.surroundings.state.clone();
     let calendar = Calendar::new(jobs.clone(), settings_now, state, log.clone(), due).await?;
@@ -114,6 +114,8 @@ pub async fn run(mut service: Service) -> anyhow::Result<()> {
             () = service.stop.cancelled() => break Ok(()),
             // Nothing that is due would begin any more: better to start anew.
             ended = &mut calendar => break ended.context("keeping the schedules").flatten(),
+            // It ends by itself only where it panicked.
+            ended = &mut worker => break ended.context("doing the jobs"),
             () = service.reload.notified() => match read(&service).await {
                 Ok(Current { settings: new, kept }) => {
                     settings.send_replace(new);
@@ -132,8 +134,10 @@ pub async fn run(mut service: Service) -> anyhow::Result<()> {
     systemd::stopping();
     say(log, Level::Info, Kind::Stopping, "stopping");
     jobs.close().await;
-    // Its own end is all that it says.
-    let _ = worker.await;
+    if !worker.is_finished() {
+        // Its own end is all that it says.
+        let _ = worker.await;
+    }
     end.cancel();
     let _ = timeout(LAST_ANSWERS, &mut answers).await;
     let remove = move || {
