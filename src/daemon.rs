@@ -92,7 +92,7 @@ pub async fn run(mut service: Service) -> anyhow::Result<()> {
     };
     let (places, place_now) = watch::channel(place(current.kept));
     let (worker, jobs) = Worker::new(place_now, settings_errors.clone(), systemd::watchdog());
-    let worker = tokio::spawn(worker.run());
+    let mut worker = tokio::spawn(worker.run());
     if let Err(err) = adopt(&service.surroundings.state, &jobs).await {
         let text = format!("looking for jobs that go on in containers: {err:#}");
         say(log, Level::Warning, Kind::Recovered, &text);
@@ -119,6 +119,8 @@ pub async fn run(mut service: Service) -> anyhow::Result<()> {
             () = service.stop.cancelled() => break Ok(()),
             // Nothing that is due would begin any more: better to start anew.
             ended = &mut calendar => break ended.context("keeping the schedules").flatten(),
+            // It ends by itself only where it panicked.
+            ended = &mut worker => break ended.context("doing the jobs"),
             () = service.reload.notified() => match read(&service).await {
                 Ok(Current { settings: new, kept }) => {
                     settings.send_replace(new);
@@ -137,8 +139,10 @@ pub async fn run(mut service: Service) -> anyhow::Result<()> {
     systemd::stopping();
     say(log, Level::Info, Kind::Stopping, "stopping");
     jobs.close().await;
-    // Its own end is all that it says.
-    let _ = worker.await;
+    if !worker.is_finished() {
+        // Its own end is all that it says.
+        let _ = worker.await;
+    }
     end.cancel();
     let _ = timeout(LAST_ANSWERS, &mut answers).await;
     let remove = move || {
