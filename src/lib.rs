@@ -1,6 +1,7 @@
 //! Hearthkeep backs up and restores Home Assistant Container homes, companions included.
 //!
-//! A tour, from the top: [`cli`] turns words into a request; the stories [`backup`],
+//! A tour, from the top: [`cli`] turns words into a request; [`daemon`] has its [`jobs`] done one after
+//! the other, each as a process of its own; the stories [`backup`],
 //! [`restore`] and [`boot`] read top to bottom; they ask [`plan`] what to do (rules, no I/O) and let hands do
 //! it: [`engine`] talks to Docker, [`quiesce`] holds and releases containers, [`capture`] walks
 //! their files, [`archive`] turns files into the Supervisor's format and back, [`store`] and

@@ -11,12 +11,8 @@ use crate::support::proxy::{Proxy, documented};
 const WITH_SHELL: &str = "hearthkeep-lab/mosquitto:2";
 
 /// The calls for jobs in a container of their own, which `tests/compose.rs` shows.
-const OF_JOB_CONTAINERS: [&str; 4] = [
-    "POST /containers/*/attach",
-    "POST /containers/*/kill",
-    "POST /containers/create",
-    "POST /networks/*/connect",
-];
+const OF_JOB_CONTAINERS: [&str; 3] =
+    ["POST /containers/*/attach", "POST /containers/create", "POST /networks/*/connect"];
 
 /// A home with a companion that wants commands run around the hold.
 fn home(what: &str) -> Home {
