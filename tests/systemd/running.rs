@@ -81,6 +81,9 @@ fn broken_settings_are_told_and_the_old_ones_go_on() {
     machine.run(&["systemctl", "restart", SERVICE]).ends(1);
     assert_eq!(machine.state(SERVICE), "failed");
     assert_eq!(machine.property(SERVICE, "NRestarts"), "0");
+    machine.settings(&machine.usual_settings());
+    machine.ok(&["systemctl", "start", SERVICE]);
+    machine.ok(&["hearthkeep", "status", "--health"]);
 }
 
 #[test]
