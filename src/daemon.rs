@@ -25,11 +25,14 @@ use crate::program::Surroundings;
 use crate::recover::{self, Recovered, Wreck};
 use crate::secret::Secret;
 use crate::settings::{self, Settings};
-use crate::{outpost, reach, socket, systemd};
+use crate::{outpost, reach, signals, socket, systemd};
 
 /// How often systemd hears of a recovery, which may have to wait for the engine, and by how much
 /// more it then waits.
 const RECOVERING: (Duration, Duration) = (Duration::from_secs(10), Duration::from_mins(1));
+
+/// How long is waited before the lock is tried again.
+const BETWEEN_LOCKS: Duration = Duration::from_millis(50);
 
 /// How long whoever is being answered may take, once the last job is over.
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
@@ -170,7 +173,18 @@ async fn adopt(state: &Path, jobs: &Handle) -> anyhow::Result<()> {
 async fn recover(service: &Service) -> anyhow::Result<Option<Recovered>> {
     systemd::status("closing what an earlier run left open");
     let state = &service.surroundings.state;
-    let resume = recover::resume(state, Wreck::Stays, Door::Daemon, &service.stop);
+    let resume = async {
+        loop {
+            match recover::resume(state, Wreck::Stays, Door::Daemon, &service.stop).await {
+                // The guardian of a run, or `resume`, is still at it.
+                Err(err) if err.is::<Busy>() && !recover::is_run(state).await? => {
+                    signals::check(&service.stop)?;
+                    sleep(BETWEEN_LOCKS).await;
+                }
+                resumed => return resumed,
+            }
+        }
+    };
     let told = async {
         loop {
             systemd::extend(RECOVERING.1);

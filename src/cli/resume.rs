@@ -19,13 +19,16 @@ pub(super) async fn run(face: &Face, args: &Resume) -> anyhow::Result<Exit> {
     };
     let state = face.common.state_folder()?;
     let mut recovered = match recover::resume(&state, wreck, Door::Resume, &face.cancel).await {
+        // Who has the lock closes what is open, and nobody asked who that is.
+        Err(err) if err.is::<Busy>() && args.automatic => Recovered::default(),
         // A job container has the lock: then its name helps.
         Err(err) if err.is::<Busy>() => return Err(finished(&state).await.err().unwrap_or(err)),
         recovered => recovered?,
     };
     match finished(&state).await {
         Ok(finished) => recovered.finished = finished,
-        Err(err) if err.is::<Busy>() => return Err(err),
+        Err(err) if err.is::<Busy>() && !args.automatic => return Err(err),
+        Err(err) if err.is::<Busy>() => (),
         // All is closed; what is only to be taken away is there the next time, too.
         Err(err) => recovered.warnings.push(format!("{err:#}")),
     }

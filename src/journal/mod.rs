@@ -30,7 +30,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use anyhow::Context;
 
 pub use self::event::{Event, OpenHold, OwedAfter, Story, now};
-pub use self::open::{Open, open, story};
+pub use self::open::{Open, open, story, writer};
 pub use self::raw_path::RawPath;
 pub use self::swap::{Attributes, OpenSwap, Stage, StayingFolder, SwapMount};
 use crate::{faults, fsx};

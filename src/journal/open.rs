@@ -67,6 +67,14 @@ pub fn story(events: &[Event]) -> Option<Story> {
     })
 }
 
+/// The process that wrote the events, where they say.
+pub fn writer(events: &[Event]) -> Option<u32> {
+    events.iter().rev().find_map(|it| match it {
+        Event::Began { pid, .. } => Some(*pid),
+        _ => None,
+    })
+}
+
 impl Open {
     /// Whether there is nothing to close.
     pub fn is_empty(&self) -> bool {

@@ -176,6 +176,18 @@ pub async fn is_needed(state: &Path) -> anyhow::Result<bool> {
         .await
 }
 
+/// Whether who has the lock is a run, rather than somebody who closes what one left open. Of a process
+/// that cannot be seen from here, as in a job container, it is believed.
+pub async fn is_run(state: &Path) -> anyhow::Result<bool> {
+    let state = state.to_owned();
+    island("looking who has the lock", move || {
+        let holder = lock::holder(&state)?;
+        let writer = journal::writer(&journal::read(&state)?);
+        Ok(holder.is_none_or(|it| writer == Some(it)))
+    })
+    .await
+}
+
 /// Closes what an earlier run left open; `wreck` is for a restored home that waits to be looked at.
 ///
 /// # Errors
