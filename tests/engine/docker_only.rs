@@ -174,7 +174,9 @@ fn says_why_nothing_answers() {
         (place("missing"), "no such socket; is Docker running"),
         (format!("unix://{}", place("deserted")), "nobody listens there"),
         (place("stranger"), "it does not speak as Docker does"),
-        ("tcp://127.0.0.1:2375".to_owned(), "only Unix sockets are supported"),
+        // A port that nobody has.
+        ("tcp://127.0.0.1:1".to_owned(), "nobody listens there"),
+        ("ssh://engine".to_owned(), "only Unix sockets and proxies before them are supported"),
     ];
     for (address, expected) in cases {
         let error = run_to_end(Engine::connect_to(&address)).expect_err("nothing is there");
