@@ -264,8 +264,11 @@ fn change<T>(state: &Path, change: impl FnOnce(&mut Chronicle) -> T) -> anyhow::
     // The folder itself: the file is another one after each change.
     let folder = File::open(state).with_context(changing)?;
     folder.lock().with_context(changing)?;
-    // One that cannot be read is not worth keeping, and must not keep the next result out.
-    let mut chronicle = read(state).unwrap_or_default();
+    let mut chronicle = match read(state) {
+        // Damaged, it is not worth keeping, and must not keep the next result out.
+        Err(err) if err.is::<serde_json::Error>() => Chronicle::default(),
+        read => read?,
+    };
     let given = change(&mut chronicle);
     let draft = fsx::Draft::create(&state.join(NAME))?;
     let text = serde_json::to_vec_pretty(&chronicle).with_context(changing)?;

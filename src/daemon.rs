@@ -25,7 +25,8 @@ use crate::program::Surroundings;
 use crate::recover::{self, Recovered, Wreck};
 use crate::secret::Secret;
 use crate::settings::{self, Settings};
-use crate::{outpost, reach, signals, socket, systemd};
+use crate::signals::{self, Cancelled};
+use crate::{outpost, reach, socket, systemd};
 
 /// How often systemd hears of a recovery, which may have to wait for the engine, and by how much
 /// more it then waits.
@@ -68,7 +69,11 @@ pub struct Service {
 pub async fn run(mut service: Service) -> anyhow::Result<()> {
     let state = service.surroundings.state.clone();
     let _lock = island("locking", move || lock::serve(&state)).await?;
-    let recovered = recover(&service).await?;
+    let recovered = match recover(&service).await {
+        // Told to stop before it has begun.
+        Err(err) if err.is::<Cancelled>() => return Ok(()),
+        recovered => recovered?,
+    };
     let current = read(&service).await?;
     let (listener, path) = listen(service.listener.take()).await?;
     let form = current.settings.log;
@@ -203,7 +208,7 @@ async fn recover(service: &Service) -> anyhow::Result<Option<Recovered>> {
     if recovered == Recovered::default() {
         return Ok(None);
     }
-    let what = format!("recovered; released: {}", recovered.released.join(", "));
+    let what = format!("recovered: {}", recovered.lines().join("; "));
     say(&service.log, Level::Warning, Kind::Recovered, &what);
     for warning in &recovered.warnings {
         say(&service.log, Level::Warning, Kind::Recovered, warning);

@@ -50,12 +50,15 @@ pub struct Start<'a> {
 /// The command that does a job. Its output is lines.
 pub fn job(surroundings: &Surroundings, start: &Start<'_>) -> Command {
     let mut command = Command::new(PROGRAM);
-    command.arg0("hearthkeep").args(start.words);
+    // Options go behind the command, where they are options whatever else it says.
+    let (first, rest) = start.words.split_at(start.words.len().min(1));
+    command.arg0("hearthkeep").args(first);
     if start.has_password {
         command.args(STDIN).stdin(Stdio::piped());
     } else {
         command.stdin(Stdio::null());
     }
+    command.args(rest);
     for key in systemd::VARIABLES {
         command.env_remove(key);
     }

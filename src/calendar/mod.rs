@@ -15,6 +15,7 @@ use tokio::sync::watch;
 use self::timer::{Timer, Woken};
 use crate::chronicle::{self, Asked, Chronicle, Task};
 use crate::due::{self, Next, Past};
+use crate::exit::Exit;
 use crate::island::island;
 use crate::jobs::{By, Due, Handle, Refused, Request, State};
 use crate::lock::{self, Busy};
@@ -92,7 +93,10 @@ impl Calendar {
         self.make_plan(Reason::Started).await;
         loop {
             self.tell();
-            self.timer.set(self.plan.values().map(|it| it.at).min())?;
+            if self.timer.set(self.plan.values().map(|it| it.at).min())? {
+                self.make_plan(Reason::ClockSet).await;
+                continue;
+            }
             tokio::select! {
                 woken = self.timer.wait() => match woken? {
                     Woken::Due => self.begin().await,
@@ -212,6 +216,7 @@ impl Calendar {
             // Seen up to here, so that whatever comes after is worth another try.
             self.changes.mark_unchanged();
             match self.jobs.submit(request).await {
+                Err(Refused::Restore) if self.refused.contains(&profile) => (),
                 Err(Refused::Restore) => self.refused.push(profile),
                 // A job that was asked for is told by the jobs; one that is not any more, by the end.
                 Ok(_) | Err(Refused::Closing | Refused::NoJob) => (),
@@ -238,8 +243,10 @@ fn words(profile: &str) -> Vec<String> {
 
 fn past(chronicle: &Chronicle, profile: &str) -> Past {
     let asked = chronicle.asked.get(profile);
+    let last = chronicle.result(Task::Backup, profile, false);
     Past {
-        ended: chronicle.result(Task::Backup, profile, false).map(|it| it.began),
+        // One that was cancelled, as by the end of the service, is still owed.
+        ended: last.filter(|it| it.exit_code != Exit::Cancelled as u8).map(|it| it.began),
         asked: asked.map(|it| it.at),
         made_up: asked.is_some_and(|it| it.made_up),
     }

@@ -41,16 +41,21 @@ impl Timer {
         Ok(Timer { timer, waits })
     }
 
-    /// Sets it; without a time it never wakes.
-    pub(super) fn set(&self, at: Option<Timestamp>) -> anyhow::Result<()> {
+    /// Sets it; without a time it never wakes. Gives whether somebody has set the clock since it was
+    /// last looked at.
+    pub(super) fn set(&self, at: Option<Timestamp>) -> anyhow::Result<bool> {
         const SETTING: &str = "setting the timer";
-        let Some(at) = at else { return self.timer.unset().context(SETTING) };
+        let Some(at) = at else { return self.timer.unset().map(|()| false).context(SETTING) };
         // Zero would mean never, and what lies before it is as late.
         let since = Duration::try_from(at.as_duration()).unwrap_or_default();
         let since = TimeSpec::from_duration(since.max(Duration::from_nanos(1)));
         let flags =
             TimerSetTimeFlags::TFD_TIMER_ABSTIME | TimerSetTimeFlags::TFD_TIMER_CANCEL_ON_SET;
-        self.timer.set(Expiration::OneShot(since), flags).context(SETTING)
+        match self.timer.set(Expiration::OneShot(since), flags) {
+            // It is set nevertheless.
+            Err(Errno::ECANCELED) => Ok(true),
+            set => set.map(|()| false).context(SETTING),
+        }
     }
 
     /// Waits until it wakes.

@@ -309,7 +309,7 @@ pub(super) struct Restore {
     #[arg(long)]
     pub(super) dry_run: bool,
     /// Do not ask
-    #[arg(long, short)]
+    #[arg(long, short, overrides_with = "yes")]
     pub(super) yes: bool,
     /// Do what a move from a Supervisor needs, where that is without doubt: host names of add-ons,
     /// logins of the broker, keys

@@ -14,24 +14,29 @@ use crate::jobs::{By, Request};
 use crate::lines::{self, Line};
 use crate::secret::{self, Secret};
 use crate::settings::Password;
-use crate::{settings, signals, socket};
+use crate::{catalog, settings, signals, socket};
 
 /// The word that says where the password is, which is read here.
 const PASSWORD_FILE: &str = "password-file";
 
 /// Has the daemon do what was asked for, where one answers; nothing where this process has to do
-/// it itself.
+/// it itself. `shown` is the slug of the backup that somebody has agreed to: whatever is made until
+/// it is this job's turn, that one is meant.
 ///
 /// # Errors
 /// Where the daemon does not want it, or goes away.
-pub(super) async fn instead(face: &Face) -> anyhow::Result<Option<Exit>> {
+pub(super) async fn instead(face: &Face, shown: Option<&str>) -> anyhow::Result<Option<Exit>> {
     if job::is_one() {
         return Ok(None);
     }
-    let Some((words, variables)) = told() else { return Ok(None) };
+    let Some((mut words, variables)) = told() else { return Ok(None) };
+    let newest = words.iter_mut().skip(1).find(|it| *it == catalog::NEWEST);
+    if let (Some(word), Some(shown)) = (newest, shown) {
+        shown.clone_into(word);
+    }
     let Some(daemon) = Daemon::find().await? else { return Ok(None) };
     let password = password(face).await?;
-    let folder = std::env::current_dir().ok();
+    let folder = std::env::current_dir().ok().filter(|_| names_files(&words, &variables));
     let request = Request { words, variables, folder, password, by: By::Socket };
     // Whatever comes now, whoever does the work says how it ended.
     face.record.is_elsewhere();
@@ -99,6 +104,17 @@ fn told() -> Option<(Vec<String>, BTreeMap<String, String>)> {
         .filter(|(key, _)| key.to_str().is_some_and(is_setting))
         .map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)));
     Some((reordered(words)?, ours.collect::<Option<_>>()?))
+}
+
+/// Whether what was asked for may name files from this folder. Where it does not, who asks the same
+/// elsewhere asks for the same job.
+fn names_files(words: &[String], variables: &BTreeMap<String, String>) -> bool {
+    const OPTIONS: [&str; 3] = ["--config", "--store", "--staging"];
+    const VARIABLES: [&str; 3] = ["HEARTHKEEP_CONFIG", "HEARTHKEEP_STORE", "HEARTHKEEP_STAGING"];
+    let is_plain = matches!(words.first().map(String::as_str), Some("backup" | "prune"));
+    let is_path = |word: &String| OPTIONS.iter().any(|it| word.starts_with(it));
+    let is_relative = |it: &&str| variables.get(*it).is_some_and(|it| !it.starts_with('/'));
+    !is_plain || words.iter().any(is_path) || VARIABLES.iter().any(|it| is_relative(it))
 }
 
 /// Whether a variable is for the one who does the work. The password goes its own way, and the

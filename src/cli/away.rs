@@ -67,7 +67,7 @@ pub(super) async fn run(face: &Face, command: &Command) -> anyhow::Result<Option
         words.push("--yes".to_owned());
     }
     if is_run {
-        if let Some(exit) = ask::instead(face).await? {
+        if let Some(exit) = ask::instead(face, None).await? {
             return Ok(Some(exit));
         }
         // What became of those that have ended, they have written down.

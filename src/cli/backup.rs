@@ -13,7 +13,7 @@ pub(super) async fn run(face: &Face, args: &Backup) -> anyhow::Result<Exit> {
     if args.dry_run {
         return super::plan::run(face).await;
     }
-    if let Some(exit) = ask::instead(face).await? {
+    if let Some(exit) = ask::instead(face, None).await? {
         return Ok(exit);
     }
     let wrapping = Wrapping {

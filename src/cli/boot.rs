@@ -7,7 +7,7 @@ use crate::archive::Archive;
 use crate::boot::{self, Order, Report};
 
 pub(super) async fn run(face: &Face, archive: Archive, args: &Verify) -> anyhow::Result<Exit> {
-    if let Some(exit) = ask::instead(face).await? {
+    if let Some(exit) = ask::instead(face, None).await? {
         return Ok(exit);
     }
     let order = Order { pick: face.pick(), patience: face.profile.patience, deep: args.deep };

@@ -44,7 +44,7 @@ struct Task {
 
 pub(super) async fn run(face: &Face, args: Prune) -> anyhow::Result<Exit> {
     if !args.dry_run
-        && let Some(exit) = ask::instead(face).await?
+        && let Some(exit) = ask::instead(face, None).await?
     {
         return Ok(exit);
     }

@@ -60,7 +60,7 @@ pub(super) async fn run(face: &Face, args: Restore) -> anyhow::Result<Exit> {
             Err(new) => confirm(face, &onto::text(&archive, &new))?,
         }
     }
-    if let Some(exit) = ask::instead(face).await? {
+    if let Some(exit) = ask::instead(face, Some(&archive.metadata.slug)).await? {
         return Ok(exit);
     }
     let hands = face.hands().await?;

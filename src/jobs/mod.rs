@@ -7,6 +7,7 @@
 //!                     └────────────── State, stories ◄──────────────────┘
 //! ```
 
+mod killed;
 mod life;
 mod queue;
 mod request;

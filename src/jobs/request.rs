@@ -83,6 +83,9 @@ impl Request {
 
     /// What the chronicle calls it; nothing where it does not remember such.
     pub fn task(&self) -> Option<Task> {
+        if self.words.iter().any(|it| it == "--dry-run") {
+            return None;
+        }
         match self.kind()? {
             Kind::Backup => Some(Task::Backup),
             Kind::Restore => Some(Task::Restore),

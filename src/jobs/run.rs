@@ -17,14 +17,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::story::{Story, failed};
 use super::{By, Request};
-use crate::chronicle::{self, Door, Outcome};
 use crate::exit::Exit;
 use crate::island::island;
 use crate::lines::Line;
 use crate::lock::{self, Busy};
-use crate::log::{self, Entry, Kind, Log};
+use crate::log::{self, Log};
 use crate::program::{self, Start, Surroundings};
-use crate::recover::{self, Recovered, Wreck};
+use crate::recover::{self, Recovered};
 use crate::secret::Secret;
 use crate::systemd;
 
@@ -33,15 +32,6 @@ const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
 
 /// How long the output of a job is read that has ended: what it started may have it open.
 const LAST_WORDS: Duration = Duration::from_secs(1);
-
-/// How long the guardian of a job that died is waited for. It waits for an engine that is away.
-const GUARDIAN: Duration = Duration::from_mins(30);
-
-/// How long it may take to end, once everything is closed.
-const LAST_DEEDS: Duration = Duration::from_secs(5);
-
-/// How often is looked whether the guardian is done.
-const BETWEEN_LOCKS: Duration = Duration::from_millis(50);
 
 /// The option by which a request names its password itself.
 const PASSWORD_FILE: &str = "--password-file";
@@ -106,6 +96,10 @@ impl Running<'_> {
                         return code;
                     }
                 }
+                // Asked before it could listen; it has begun nothing.
+                Ok(End::Killed(signal)) if self.has_asked(signal) && !self.has_begun().await => {
+                    return self.fail("cancelled", Exit::Cancelled);
+                }
                 Ok(End::Killed(signal)) => {
                     let container = self.story.borrow().container.clone();
                     match container.filter(|it| moved.as_ref() != Some(it)) {
@@ -117,6 +111,18 @@ impl Running<'_> {
                 Err(err) => return self.fail(&format!("{err:#}"), Exit::Failed),
             }
         }
+    }
+
+    /// Whether the signal is one that this has sent.
+    fn has_asked(&self, signal: i32) -> bool {
+        (signal == Signal::SIGINT as i32 && self.cancel.is_cancelled())
+            || (signal == Signal::SIGTERM as i32 && self.stop.is_cancelled())
+    }
+
+    /// Whether there is anything to close, here or in a container.
+    async fn has_begun(&self) -> bool {
+        let state = &self.place.surroundings.state;
+        self.story.borrow().container.is_some() || recover::is_needed(state).await.unwrap_or(true)
     }
 
     /// Does it in a process, or listens to the container in which it goes on already.
@@ -153,9 +159,8 @@ impl Running<'_> {
             Some(container) => Request::following(container).words,
         };
         // Nobody is there who could be asked.
-        let is_restore = words.first().is_some_and(|it| it == "restore");
-        if is_restore && !words.iter().any(|it| it == "--yes" || it == "-y") {
-            words.push("--yes".to_owned());
+        if words.first().is_some_and(|it| it == "restore") {
+            words.insert(1, "--yes".to_owned());
         }
         let start = Start {
             id: self.id,
@@ -206,11 +211,11 @@ impl Running<'_> {
                     },
                     _ => is_silent = true,
                 },
-                () = self.cancel.cancelled(), if !is_cancelled => {
+                () = self.cancel.cancelled(), if !is_cancelled && status.is_none() => {
                     is_cancelled = true;
                     signal(process, Signal::SIGINT);
                 }
-                () = self.stop.cancelled(), if !is_stopped => {
+                () = self.stop.cancelled(), if !is_stopped && status.is_none() => {
                     is_stopped = true;
                     signal(process, Signal::SIGTERM);
                 }
@@ -246,110 +251,19 @@ impl Running<'_> {
         }
     }
 
-    /// Closes what a job left open that was killed. Its guardian may be faster.
-    async fn clean_up(&self, signal: i32, began: Timestamp) -> u8 {
-        let what = format!("the job was killed by signal {signal}");
-        self.told.say(Entry::new(Kind::JobWarning, &what));
-        self.hear(Line::Step { step: "closing what the job left open".to_owned(), bytes: 0 });
-        let since = Instant::now();
-        let mut recovered = loop {
-            let state = &self.place.surroundings.state;
-            // Containers may be held: nothing ends this.
-            match recover::resume(state, Wreck::Stays, Door::Daemon, &CancellationToken::new())
-                .await
-            {
-                Err(err) if err.is::<Busy>() && since.elapsed() < GUARDIAN => {
-                    sleep(BETWEEN_LOCKS).await;
-                }
-                Ok(recovered) => break recovered,
-                Err(err) => {
-                    let warnings = vec![format!("closing what {} left open: {err:#}", self.id)];
-                    break Recovered { warnings, ..Recovered::default() };
-                }
-            }
-        };
-        if recovered == Recovered::default() {
-            recovered.warnings = self.closed_by_guardian(began).await;
-        }
-        for warning in &recovered.warnings {
-            self.hear(Line::Warning(warning.clone()));
-        }
-        self.remember(began, &what).await;
-        recovered.warnings.insert(0, format!("job {}: {what}", self.id));
-        self.told.say(Entry::new(Kind::Recovered, &told(&recovered)));
-        self.place.recovered.send_replace(Some(recovered));
-        self.fail(&format!("{what}; what it had left open was closed"), Exit::Failed)
-    }
-
-    /// Writes down how a job ended that could not do so itself.
-    async fn remember(&self, began: Timestamp, what: &str) {
-        let Some(task) = self.request.task() else { return };
-        let outcome = Outcome {
-            task,
-            profile: self.request.profile().unwrap_or_default().to_owned(),
-            by_hand: false,
-            began,
-            ended: Timestamp::now(),
-            exit_code: Exit::Failed as u8,
-            slug: None,
-            longest_hold_seconds: None,
-            message: Some(what.to_owned()),
-            warnings: Vec::new(),
-            last_good: None,
-        };
-        let state = self.place.surroundings.state.clone();
-        let ended = island("writing the chronicle", move || chronicle::ended(&state, outcome));
-        if let Err(err) = ended.await {
-            self.told.say(Entry::new(Kind::JobWarning, &format!("{err:#}")));
-        }
-    }
-
-    /// What the guardian has closed since the job began, as it has written it down.
-    async fn closed_by_guardian(&self, began: Timestamp) -> Vec<String> {
-        let since = Instant::now();
-        let incidents = loop {
-            let state = self.place.surroundings.state.clone();
-            // It writes before it lets go of the lock.
-            let read = island("reading the chronicle", move || {
-                let _lock = lock::take(&state)?;
-                chronicle::read(&state).map(|it| it.incidents)
-            });
-            match read.await {
-                Err(err) if err.is::<Busy>() && since.elapsed() < LAST_DEEDS => {
-                    sleep(BETWEEN_LOCKS).await;
-                }
-                read => break read.unwrap_or_default(),
-            }
-        };
-        let since = incidents.into_iter().filter(|it| it.by == Door::Guardian && it.at >= began);
-        since.flat_map(|it| it.closed.into_iter().chain(it.warnings)).collect()
-    }
-
-    fn fail(&self, message: &str, exit: Exit) -> u8 {
+    pub(super) fn fail(&self, message: &str, exit: Exit) -> u8 {
         self.hear(failed(message, exit));
         exit as u8
     }
 
     /// Tells everybody what the job says.
-    fn hear(&self, line: Line) {
+    pub(super) fn hear(&self, line: Line) {
         if let Line::Step { step, .. } = &line {
             systemd::status(&format!("{}: {step}", self.request.words.join(" ")));
         }
         self.told.line(&line);
         self.story.send_modify(|it| it.hear(line));
     }
-}
-
-/// What was recovered, as one sentence.
-fn told(recovered: &Recovered) -> String {
-    let Recovered { released, removed, warnings, .. } = recovered;
-    let removed: Vec<String> = removed.iter().map(|it| it.display().to_string()).collect();
-    format!(
-        "recovered; released: {}; removed: {}; {}",
-        released.join(", "),
-        removed.join(", "),
-        warnings.join("; ")
-    )
 }
 
 fn signal(process: Option<u32>, signal: Signal) {

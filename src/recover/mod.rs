@@ -181,9 +181,11 @@ pub async fn is_needed(state: &Path) -> anyhow::Result<bool> {
 pub async fn is_run(state: &Path) -> anyhow::Result<bool> {
     let state = state.to_owned();
     island("looking who has the lock", move || {
-        let holder = lock::holder(&state)?;
-        let writer = journal::writer(&journal::read(&state)?);
-        Ok(holder.is_none_or(|it| writer == Some(it)))
+        let Some(holder) = lock::holder(&state)? else {
+            // Nobody has it any more, or somebody who cannot be seen.
+            return Ok(lock::take(&state).is_err_and(|err| err.is::<Busy>()));
+        };
+        Ok(journal::writer(&journal::read(&state)?) == Some(holder))
     })
     .await
 }
