@@ -128,7 +128,8 @@ impl Storm {
         assert_eq!(self.names_in("staging"), Vec::<PathBuf>::new(), "{when}");
         assert_eq!(self.names_in("config"), self.config, "{when}");
         let state = self.names_in("state");
-        let is_known = |it: &PathBuf| it.ends_with("journal.jsonl") || it.ends_with("lock");
+        let known = ["chronicle.json", "journal.jsonl", "lock"];
+        let is_known = |it: &PathBuf| known.iter().any(|name| it.ends_with(name));
         assert!(state.iter().all(is_known), "{state:?} {when}");
         assert_eq!(resume(&self.home).to_string(), NOTHING, "{when}");
         for backup in self.home.store() {
