@@ -114,7 +114,7 @@ fn names_files(words: &[String], variables: &BTreeMap<String, String>) -> bool {
     let is_plain = matches!(words.first().map(String::as_str), Some("backup" | "prune"));
     let is_path = |word: &String| OPTIONS.iter().any(|it| word.starts_with(it));
     let is_relative = |it: &&str| variables.get(*it).is_some_and(|it| !it.starts_with('/'));
-    !is_plain || words.iter().any(is_path) || VARIABLES.iter().any(|it| is_relative(it))
+    !is_plain || words.iter().any(is_path) || VARIABLES.iter().any(is_relative)
 }
 
 /// Whether a variable is for the one who does the work. The password goes its own way, and the
