@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::pin::Pin;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bollard::container::LogOutput;
@@ -16,11 +17,12 @@ use bollard::query_parameters::{
     AttachContainerOptionsBuilder, CreateContainerOptionsBuilder, LogsOptionsBuilder,
 };
 use futures_util::{Stream, TryStreamExt};
+use jiff::Timestamp;
 use tokio::io::AsyncWriteExt;
 
 use super::Error;
 use super::docker::{Docker, PATIENCE, is_reference};
-use super::make::NOT_OF_A_HOME;
+use super::make::{Make, NOT_OF_A_HOME};
 use crate::lines::VARIABLE;
 use crate::model::{self, JOB_LABEL, Meets, MountKind, Outpost, STATE_LABEL};
 use crate::secret::{self, Secret};
@@ -38,6 +40,17 @@ pub enum Said {
     Out(Vec<u8>),
     /// On its standard error.
     Err(Vec<u8>),
+}
+
+/// How far a container is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Progress {
+    /// It was made, so long ago, and never started.
+    Made(Duration),
+    /// It runs, or is about to end.
+    Runs,
+    /// It has ended, with this exit code.
+    Ended(i64),
 }
 
 /// Listens to a container from the beginning of its log on.
@@ -75,7 +88,7 @@ pub(super) trait Post {
     async fn create_outpost(&self, outpost: &Outpost) -> Result<String, Error>;
     async fn start_telling(&self, container: &str, secret: &Secret) -> Result<(), Error>;
     async fn listen(&self, container: &str) -> Result<Listener, Error>;
-    async fn ended(&self, container: &str) -> Result<Option<i64>, Error>;
+    async fn progress(&self, container: &str) -> Result<Progress, Error>;
 }
 
 #[async_trait]
@@ -93,7 +106,11 @@ impl Post for Docker {
             let request =
                 NetworkConnectRequest { container: id.clone(), ..NetworkConnectRequest::default() };
             let call = self.client.connect_network(&network, request);
-            self.ask("connecting", &name, PATIENCE, call).await?;
+            if let Err(err) = self.ask("connecting", &name, PATIENCE, call).await {
+                // Nobody else knows of it.
+                let _ = self.remove_idle_container(&id).await;
+                return Err(err);
+            }
         }
         Ok(id)
     }
@@ -123,7 +140,7 @@ impl Post for Docker {
         Ok(Listener { container: container.to_owned(), hear: Box::new(Log(Box::pin(log))) })
     }
 
-    async fn ended(&self, container: &str) -> Result<Option<i64>, Error> {
+    async fn progress(&self, container: &str) -> Result<Progress, Error> {
         is_reference(container)?;
         let call = async {
             match self.client.inspect_container(container, None).await {
@@ -133,14 +150,23 @@ impl Post for Docker {
         };
         let answer = self.ask("inspecting", container, PATIENCE, call).await?;
         let not_found = || Error::NotFound { container: container.to_owned() };
-        let state = answer.ok_or_else(not_found)?.state.unwrap_or_default();
+        let answer = answer.ok_or_else(not_found)?;
+        let state = answer.state.unwrap_or_default();
         Ok(match state.status {
+            Some(ContainerStateStatusEnum::CREATED) => Progress::Made(age(answer.created)),
             Some(ContainerStateStatusEnum::EXITED | ContainerStateStatusEnum::DEAD) => {
-                state.exit_code
+                Progress::Ended(state.exit_code.unwrap_or(1))
             }
-            _ => None,
+            _ => Progress::Runs,
         })
     }
+}
+
+/// How long ago that was; where the engine does not say, it was just now.
+fn age(created: Option<String>) -> Duration {
+    let created: Option<Timestamp> = created.and_then(|it| it.parse().ok());
+    let age = created.map(|it| Timestamp::now().duration_since(it));
+    age.and_then(|it| it.try_into().ok()).unwrap_or_default()
 }
 
 /// What follows a log in the engine.
