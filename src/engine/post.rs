@@ -10,7 +10,7 @@ use bollard::container::LogOutput;
 use bollard::errors::Error as Failure;
 use bollard::models::{
     ContainerCreateBody, ContainerInspectResponse, ContainerStateStatusEnum, EndpointSettings,
-    HealthConfig, HostConfig, HostConfigLogConfig, Mount, MountPoint, MountType,
+    HealthConfig, HostConfig, HostConfigLogConfig, Mount, MountBindOptions, MountPoint, MountType,
     NetworkConnectRequest, NetworkingConfig, RestartPolicy, RestartPolicyNameEnum,
 };
 use bollard::query_parameters::{
@@ -196,7 +196,8 @@ fn body(of: ContainerInspectResponse, outpost: &Outpost) -> (ContainerCreateBody
         endpoints_config: Some([(first, EndpointSettings::default())].into()),
     });
     host.network_mode = Some(mode);
-    let mounts = of.mounts.into_iter().flatten().filter_map(own_mount);
+    let asked = host.mounts.clone().unwrap_or_default();
+    let mounts = of.mounts.into_iter().flatten().filter_map(|it| own_mount(it, &asked));
     let mounts = mounts.chain(outpost.mounts.iter().filter_map(mount)).collect();
     let body = ContainerCreateBody {
         user: config.user,
@@ -318,19 +319,29 @@ fn host_config(of: HostConfig, mounts: Vec<Mount>) -> HostConfig {
     }
 }
 
-/// What the other container has mounted, as it has it.
-fn own_mount(point: MountPoint) -> Option<Mount> {
+/// What the other container has mounted, as it has it. What was asked for it then tells more than
+/// what became of it: which folder of a volume.
+fn own_mount(point: MountPoint, asked: &[Mount]) -> Option<Mount> {
     let typ = match point.typ.as_ref().map(ToString::to_string).as_deref() {
         Some("volume") => MountType::VOLUME,
         Some("bind") => MountType::BIND,
         _ => return None,
     };
     let source = if typ == MountType::VOLUME { point.name } else { point.source };
+    let asked = asked.iter().find(|it| it.typ == Some(typ) && it.target == point.destination);
+    // A mount that the engine makes of a short form is told by the point alone.
+    let propagation = point.propagation.filter(|it| !it.is_empty());
+    let propagated = propagation
+        .and_then(|it| it.parse().ok())
+        .map(|it| MountBindOptions { propagation: Some(it), ..MountBindOptions::default() });
+    let bind_options = asked.and_then(|it| it.bind_options.clone()).or(propagated);
     Some(Mount {
-        typ: Some(typ),
         source,
         target: point.destination,
         read_only: Some(point.rw == Some(false)),
+        bind_options: bind_options.filter(|_| typ == MountType::BIND),
+        volume_options: asked.and_then(|it| it.volume_options.clone()),
+        typ: Some(typ),
         ..Mount::default()
     })
 }
@@ -404,19 +415,32 @@ mod tests {
                     "SecurityOpt": ["no-new-privileges"], "Tmpfs": { "/tmp": "" }, "PidMode": "host",
                     "GroupAdd": ["998"], "RestartPolicy": { "Name": "always" }, "AutoRemove": true,
                     "NetworkMode": "home_default",
+                    "Mounts": [{
+                        "Type": "volume", "Source": "state", "Target": "/state",
+                        "VolumeOptions": { "Subpath": "ours" },
+                    }],
                 },
                 "NetworkSettings": { "Networks": { "a": {}, "home_default": {}, "z": {} } },
                 "Mounts": [
                     { "Type": "volume", "Name": "state", "Source": "/v", "Destination": "/state", "RW": true },
-                    { "Type": "bind", "Source": "/srv/b", "Destination": "/b", "RW": false },
+                    {
+                        "Type": "bind", "Source": "/srv/b", "Destination": "/b", "RW": false,
+                        "Propagation": "rslave",
+                    },
                     { "Type": "tmpfs", "Destination": "/tmp" },
                 ],
             }),
             Meets::Networks(vec!["ha".to_owned(), "a".to_owned()]),
         );
         let mounts = json!([
-            { "Type": "volume", "Source": "state", "Target": "/state", "ReadOnly": false },
-            { "Type": "bind", "Source": "/srv/b", "Target": "/b", "ReadOnly": true },
+            {
+                "Type": "volume", "Source": "state", "Target": "/state", "ReadOnly": false,
+                "VolumeOptions": { "Subpath": "ours" },
+            },
+            {
+                "Type": "bind", "Source": "/srv/b", "Target": "/b", "ReadOnly": true,
+                "BindOptions": { "Propagation": "rslave" },
+            },
             { "Type": "volume", "Source": "data", "Target": "/mounts/x", "ReadOnly": true },
         ]);
         for (key, wanted) in [
