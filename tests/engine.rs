@@ -14,7 +14,7 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use hearthkeep::engine::{Command, Error, MARK, Marked, Said};
+use hearthkeep::engine::{Command, Error, MARK, Marked, Progress, Said};
 use hearthkeep::model::{
     Health, JOB_LABEL, Meets, MountKind, Outpost, Replica, STATE_LABEL, State,
 };
@@ -307,6 +307,9 @@ async fn makes_and_removes_by_mark(lab: Lab) -> Outcome {
     // One by its name, and the one that came with the container.
     assert_eq!(marked.volumes.len(), 2, "{:?}", marked.volumes);
     engine.start(&id).await?;
+    assert_eq!(engine.progress(&id).await?, Progress::Runs);
+    let runs = engine.remove_idle_container(&id).await;
+    assert!(matches!(runs, Err(Error::Refused { .. })), "{runs:?}");
     for _ in 0..2 {
         engine.remove_container(&id).await?;
         engine.remove_network(&name).await?;
@@ -391,18 +394,22 @@ async fn posts_a_container_and_hears_it(lab: Lab) -> Outcome {
     for mount in of.mounts.iter().chain(&outpost.mounts) {
         assert!(made.mounts.contains(mount), "{mount:?}: {:?}", made.mounts);
     }
-    assert_eq!(home.engine.ended(&id).await?, None);
+    let progress = home.engine.progress(&id).await?;
+    assert!(
+        matches!(progress, Progress::Made(age) if age < Duration::from_mins(1)),
+        "{progress:?}"
+    );
     home.engine.start(&id).await?;
     if lab == Lab::Docker {
         assert_eq!(hear(&home, &id).await?, "one\ntwo\n");
-        assert_eq!(home.engine.ended(&id).await?, Some(3));
+        assert_eq!(home.engine.progress(&id).await?, Progress::Ended(3));
         // From its beginning on, also for whoever comes later.
         assert_eq!(hear(&home, &id).await?, "one\ntwo\n");
     }
     let again = home.engine.create_outpost(&outpost).await.expect_err("it is there");
     assert!(matches!(again, Error::Refused { .. }), "{again}");
     home.engine.remove_container(&id).await?;
-    let gone = home.engine.ended(&id).await;
+    let gone = home.engine.progress(&id).await;
     assert!(matches!(gone, Err(Error::NotFound { .. })), "{gone:?}");
     Ok(())
 }
@@ -415,7 +422,12 @@ async fn tells_a_posted_container_a_secret(lab: Lab) -> Outcome {
     if lab == Lab::Docker {
         assert_eq!(hear(&home, &id).await?, "hunter2\nend\n");
     }
-    home.engine.remove_container(&id).await
+    home.engine.remove_container(&id).await?;
+    let idle = home.engine.create_outpost(&outpost).await?;
+    home.engine.remove_idle_container(&idle).await?;
+    let gone = home.engine.progress(&idle).await;
+    assert!(matches!(gone, Err(Error::NotFound { .. })), "{gone:?}");
+    Ok(())
 }
 
 async fn makes_nothing_like_nobody(lab: Lab) -> Outcome {

@@ -2,9 +2,10 @@
 //! here as if it were done here.
 
 use std::io::Write;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::args::Command;
@@ -13,6 +14,7 @@ use super::{Exit, Face, ask, job, restore};
 use crate::chronicle::Door;
 use crate::island::island;
 use crate::lines::{Line, VARIABLE};
+use crate::lock::Busy;
 use crate::model::{Meets, Mount};
 use crate::outpost::{self, Ending, Heard, Left, Post, Site};
 use crate::plan::{self, Pick, Reaches};
@@ -20,6 +22,12 @@ use crate::recover::{self, Wreck};
 use crate::secret::Secret;
 use crate::settings::{Password, Profile};
 use crate::signals::{self, Cancelled};
+
+/// How long is waited for the lock until what a dead job left open is closed.
+const PATIENCE_FOR_LOCK: Duration = Duration::from_mins(30);
+
+/// How long is waited before the lock is tried again.
+const PAUSE_BETWEEN_LOCKS: Duration = Duration::from_millis(50);
 
 /// Does the command in a job container, where this container does not reach what it needs; nothing
 /// where it does.
@@ -70,8 +78,7 @@ pub(super) async fn run(face: &Face, command: &Command) -> anyhow::Result<Option
         if let Some(exit) = ask::instead(face, None).await? {
             return Ok(Some(exit));
         }
-        // What became of those that have ended, they have written down.
-        recover::finished(&away.site.engine, &away.site.state).await?;
+        away.check_none_runs().await?;
     }
     away.send(face, words, password.as_ref(), Relay::new(face)).await.map(|(exit, _)| Some(exit))
 }
@@ -155,6 +162,19 @@ struct Away {
 }
 
 impl Away {
+    /// Refuses where a run is under way, with the name of the job container that goes on. One that
+    /// only looks is in nobody's way: the lock tells them apart.
+    async fn check_none_runs(&self) -> anyhow::Result<()> {
+        // What became of those that have ended, they have written down.
+        let (_, running) = recover::finished(&self.site.engine, &self.site.state).await?;
+        match running {
+            Some(running) if recover::is_under_way(&self.site.state).await? => {
+                Err(Busy).context(running)
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Shows what a restore would do and asks whether to go on; its exit where it does not.
     async fn ask(
         &self,
@@ -248,7 +268,21 @@ async fn died(face: &Face, post: &Post, ending: Ending) -> anyhow::Error {
     };
     // Containers may be held: nothing ends this.
     let never = CancellationToken::new();
-    match recover::resume(&state, Wreck::Stays, Door::Run, &never).await {
+    let since = Instant::now();
+    let recovered = loop {
+        match recover::resume(&state, Wreck::Stays, Door::Run, &never).await {
+            // Who has the lock closes it, too.
+            Err(err)
+                if err.is::<Busy>()
+                    && since.elapsed() < PATIENCE_FOR_LOCK
+                    && !face.cancel.is_cancelled() =>
+            {
+                sleep(PAUSE_BETWEEN_LOCKS).await;
+            }
+            recovered => break recovered,
+        }
+    };
+    match recovered {
         Ok(recovered) => {
             face.out.warnings(&recovered.warnings);
             match recovered.lines().join(", ") {
@@ -256,7 +290,8 @@ async fn died(face: &Face, post: &Post, ending: Ending) -> anyhow::Error {
                 closed => died.context(closed),
             }
         }
-        Err(err) => err.context(format!("{died:#}; closing what it left open")),
+        // As text: it is not for want of the lock that the job failed, and nobody begins it again.
+        Err(err) => anyhow::anyhow!("{died:#}; closing what it left open: {err:#}"),
     }
 }
 

@@ -2,9 +2,11 @@
 
 use std::path::Path;
 
+use anyhow::Context;
+
 use super::args::Resume;
 use super::render::exit;
-use super::{Exit, Face};
+use super::{Exit, Face, job};
 use crate::chronicle::Door;
 use crate::engine::Engine;
 use crate::lock::Busy;
@@ -19,16 +21,30 @@ pub(super) async fn run(face: &Face, args: &Resume) -> anyhow::Result<Exit> {
     };
     let state = face.common.state_folder()?;
     let mut recovered = match recover::resume(&state, wreck, Door::Resume, &face.cancel).await {
-        // Who has the lock closes what is open, and nobody asked who that is.
-        Err(err) if err.is::<Busy>() && args.automatic => Recovered::default(),
+        // Who has the lock closes what is open, and nobody asked who that is but whoever started
+        // this as a job, and waits for it to be closed.
+        Err(err) if err.is::<Busy>() && args.automatic && !job::is_one() => Recovered::default(),
         // A job container has the lock: then its name helps.
-        Err(err) if err.is::<Busy>() => return Err(finished(&state).await.err().unwrap_or(err)),
+        Err(err) if err.is::<Busy>() => {
+            return Err(match finished(&state).await {
+                Ok((_, Some(running))) => err.context(running),
+                _ => err,
+            });
+        }
         recovered => recovered?,
     };
     match finished(&state).await {
-        Ok(finished) => recovered.finished = finished,
-        Err(err) if err.is::<Busy>() && !args.automatic => return Err(err),
-        Err(err) if err.is::<Busy>() => (),
+        Ok((finished, running)) => {
+            recovered.finished = finished;
+            if let Some(running) = running.filter(|_| !args.automatic)
+                && recover::is_under_way(&state).await?
+            {
+                if recovered == Recovered::default() {
+                    return Err(Busy).context(running);
+                }
+                recovered.warnings.push(running);
+            }
+        }
         // All is closed; what is only to be taken away is there the next time, too.
         Err(err) => recovered.warnings.push(format!("{err:#}")),
     }
@@ -42,10 +58,10 @@ pub(super) async fn run(face: &Face, args: &Resume) -> anyhow::Result<Exit> {
 }
 
 /// Nothing where there is no engine: then there was nothing to release either.
-async fn finished(state: &Path) -> anyhow::Result<Vec<Finished>> {
+async fn finished(state: &Path) -> anyhow::Result<(Vec<Finished>, Option<String>)> {
     match Engine::connect().await {
         Ok(engine) => recover::finished(&engine, state).await,
-        Err(_) => Ok(Vec::new()),
+        Err(_) => Ok(Default::default()),
     }
 }
 

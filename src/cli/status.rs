@@ -1,11 +1,14 @@
-//! `hearthkeep status`: how things stand, with the daemon or without it. No engine is needed.
+//! `hearthkeep status`: how things stand, with the daemon or without it. An engine is asked only
+//! where something is open and nobody is seen at it.
 
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::Context;
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
+use tokio::time::timeout;
 
 use super::args::Args;
 use super::daemon::Daemon;
@@ -13,11 +16,15 @@ use super::list::local;
 use super::render::{Out, size, table};
 use super::{Exit, words};
 use crate::chronicle::{self, Chronicle, Incident, Outcome};
+use crate::engine::Engine;
 use crate::findings::{Finding, Level};
 use crate::island::island;
 use crate::settings::Settings;
 use crate::standing::{self, Facts, Planned};
-use crate::{lock, recover, socket};
+use crate::{lock, outpost, recover, socket};
+
+/// How long an engine is waited for, which is only asked where something is open.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The answer. Of the daemon it has what that says itself.
 #[derive(Debug, Serialize)]
@@ -28,6 +35,8 @@ struct View {
     daemon_error: Option<String>,
     /// The process of a run that is under way.
     running_pid: Option<u32>,
+    /// The job container in which one goes on that nobody here waits for.
+    running_container: Option<String>,
     /// Whether an interrupted run has left something open.
     open: bool,
     last_backup: Option<Timestamp>,
@@ -89,6 +98,11 @@ async fn look(
         Err(err) => return Err(err),
     };
     let of_daemon = |key: &str| daemon.as_ref().map(|it| &it[key]);
+    let is_daemons = of_daemon("running").is_some_and(|it| !it.is_null());
+    let running_container = match open && running_pid.is_none() && !is_daemons {
+        true => away(state).await,
+        false => None,
+    };
     let told = of_daemon("settings_error").and_then(Value::as_str);
     let unread = settings.as_ref().err().map(|err| format!("{err:#}"));
     let jobs = settings.as_ref().ok().map(planned);
@@ -97,7 +111,7 @@ async fn look(
         jobs: jobs.as_deref(),
         settings_error: unread.as_deref().or(told),
         is_open: open,
-        is_running: running_pid.is_some() || of_daemon("running").is_some_and(|it| !it.is_null()),
+        is_running: running_pid.is_some() || is_daemons || running_container.is_some(),
         has_daemon: daemon.is_some(),
     };
     let mut findings = standing::findings(&facts, Timestamp::now());
@@ -112,6 +126,7 @@ async fn look(
     Ok(View {
         well: findings.iter().all(|it| it.level <= Level::Note),
         running_pid,
+        running_container,
         open,
         last_backup: chronicle.last_backup(),
         incidents: standing::since_last_backup(&chronicle).cloned().collect(),
@@ -120,6 +135,16 @@ async fn look(
         daemon_error,
         findings,
     })
+}
+
+/// The job container to which what is open may belong: its process cannot be seen from here.
+async fn away(state: &Path) -> Option<String> {
+    let looked = async {
+        let engine = Engine::connect().await.ok()?;
+        let all = outpost::left_behind(&engine, state).await.ok()?;
+        all.into_iter().find(|it| it.ended.is_none()).map(|it| it.name)
+    };
+    timeout(PATIENCE, looked).await.ok().flatten()
 }
 
 /// The jobs that run by themselves, and what else goes by a name.
@@ -186,9 +211,10 @@ fn now(view: &View) -> String {
         n => format!("; {n} more wait"),
     };
     let Some(job) = running else {
-        return match view.running_pid {
-            Some(pid) => format!("process {pid} backs up or restores{waits}"),
-            None => format!("nothing runs{waits}"),
+        return match (view.running_pid, &view.running_container) {
+            (Some(pid), _) => format!("process {pid} backs up or restores{waits}"),
+            (None, Some(container)) => format!("a job goes on in container {container}{waits}"),
+            (None, None) => format!("nothing runs{waits}"),
         };
     };
     let words = list(Some(job), "words");

@@ -51,6 +51,7 @@ pub(super) trait Make {
     async fn create_network(&self, name: &str, mark: &str) -> Result<(), Error>;
     async fn create_replica(&self, replica: &Replica, mark: &str) -> Result<String, Error>;
     async fn remove_container(&self, container: &str) -> Result<(), Error>;
+    async fn remove_idle_container(&self, container: &str) -> Result<(), Error>;
     async fn remove_network(&self, name: &str) -> Result<(), Error>;
     async fn remove_volume(&self, name: &str) -> Result<(), Error>;
     async fn marked(&self, mark: &str) -> Result<Marked, Error>;
@@ -105,6 +106,13 @@ impl Make for Docker {
     async fn remove_container(&self, container: &str) -> Result<(), Error> {
         is_reference(container)?;
         let options = RemoveContainerOptionsBuilder::new().force(true).v(true).build();
+        let call = gone(self.client.remove_container(container, Some(options)));
+        self.ask("removing", container, PATIENCE, call).await
+    }
+
+    async fn remove_idle_container(&self, container: &str) -> Result<(), Error> {
+        is_reference(container)?;
+        let options = RemoveContainerOptionsBuilder::new().v(true).build();
         let call = gone(self.client.remove_container(container, Some(options)));
         self.ask("removing", container, PATIENCE, call).await
     }

@@ -28,7 +28,7 @@ pub use self::exec::{Command, Executed, Session};
 use self::make::Make;
 pub use self::make::Marked;
 use self::post::Post;
-pub use self::post::{Listener, Said};
+pub use self::post::{Listener, Progress, Said};
 pub use self::rights::{Forbidden, Right};
 pub use self::script::Script;
 pub use self::simulator::{Fault, Simulator};
@@ -193,6 +193,11 @@ impl Engine {
         self.backend.remove_container(container).await
     }
 
+    /// The same, unless a process of it runs: then it is refused.
+    pub async fn remove_idle_container(&self, container: &str) -> Result<(), Error> {
+        self.backend.remove_idle_container(container).await
+    }
+
     /// Removes a network that nobody is on. One that is gone stays so.
     pub async fn remove_network(&self, name: &str) -> Result<(), Error> {
         self.backend.remove_network(name).await
@@ -226,10 +231,9 @@ impl Engine {
         self.backend.listen(container).await
     }
 
-    /// The exit code of a container that has run and ended; nothing where it still runs, or never
-    /// did.
-    pub async fn ended(&self, container: &str) -> Result<Option<i64>, Error> {
-        self.backend.ended(container).await
+    /// How far a container is between being made and its end.
+    pub async fn progress(&self, container: &str) -> Result<Progress, Error> {
+        self.backend.progress(container).await
     }
 }
 

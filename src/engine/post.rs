@@ -3,24 +3,26 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::pin::Pin;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bollard::container::LogOutput;
 use bollard::errors::Error as Failure;
 use bollard::models::{
     ContainerCreateBody, ContainerInspectResponse, ContainerStateStatusEnum, EndpointSettings,
-    HealthConfig, HostConfig, HostConfigLogConfig, Mount, MountPoint, MountType,
+    HealthConfig, HostConfig, HostConfigLogConfig, Mount, MountBindOptions, MountPoint, MountType,
     NetworkConnectRequest, NetworkingConfig, RestartPolicy, RestartPolicyNameEnum,
 };
 use bollard::query_parameters::{
     AttachContainerOptionsBuilder, CreateContainerOptionsBuilder, LogsOptionsBuilder,
 };
 use futures_util::{Stream, TryStreamExt};
+use jiff::Timestamp;
 use tokio::io::AsyncWriteExt;
 
 use super::Error;
 use super::docker::{Docker, PATIENCE, is_reference};
-use super::make::NOT_OF_A_HOME;
+use super::make::{Make, NOT_OF_A_HOME};
 use crate::lines::VARIABLE;
 use crate::model::{self, JOB_LABEL, Meets, MountKind, Outpost, STATE_LABEL};
 use crate::secret::{self, Secret};
@@ -38,6 +40,17 @@ pub enum Said {
     Out(Vec<u8>),
     /// On its standard error.
     Err(Vec<u8>),
+}
+
+/// How far a container is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Progress {
+    /// It was made, so long ago, and never started.
+    Made(Duration),
+    /// It runs, or is about to end.
+    Runs,
+    /// It has ended, with this exit code.
+    Ended(i64),
 }
 
 /// Listens to a container from the beginning of its log on.
@@ -75,7 +88,7 @@ pub(super) trait Post {
     async fn create_outpost(&self, outpost: &Outpost) -> Result<String, Error>;
     async fn start_telling(&self, container: &str, secret: &Secret) -> Result<(), Error>;
     async fn listen(&self, container: &str) -> Result<Listener, Error>;
-    async fn ended(&self, container: &str) -> Result<Option<i64>, Error>;
+    async fn progress(&self, container: &str) -> Result<Progress, Error>;
 }
 
 #[async_trait]
@@ -93,7 +106,11 @@ impl Post for Docker {
             let request =
                 NetworkConnectRequest { container: id.clone(), ..NetworkConnectRequest::default() };
             let call = self.client.connect_network(&network, request);
-            self.ask("connecting", &name, PATIENCE, call).await?;
+            if let Err(err) = self.ask("connecting", &name, PATIENCE, call).await {
+                // Nobody else knows of it.
+                let _ = self.remove_idle_container(&id).await;
+                return Err(err);
+            }
         }
         Ok(id)
     }
@@ -123,7 +140,7 @@ impl Post for Docker {
         Ok(Listener { container: container.to_owned(), hear: Box::new(Log(Box::pin(log))) })
     }
 
-    async fn ended(&self, container: &str) -> Result<Option<i64>, Error> {
+    async fn progress(&self, container: &str) -> Result<Progress, Error> {
         is_reference(container)?;
         let call = async {
             match self.client.inspect_container(container, None).await {
@@ -133,14 +150,23 @@ impl Post for Docker {
         };
         let answer = self.ask("inspecting", container, PATIENCE, call).await?;
         let not_found = || Error::NotFound { container: container.to_owned() };
-        let state = answer.ok_or_else(not_found)?.state.unwrap_or_default();
+        let answer = answer.ok_or_else(not_found)?;
+        let state = answer.state.unwrap_or_default();
         Ok(match state.status {
+            Some(ContainerStateStatusEnum::CREATED) => Progress::Made(age(answer.created)),
             Some(ContainerStateStatusEnum::EXITED | ContainerStateStatusEnum::DEAD) => {
-                state.exit_code
+                Progress::Ended(state.exit_code.unwrap_or(1))
             }
-            _ => None,
+            _ => Progress::Runs,
         })
     }
+}
+
+/// How long ago that was; where the engine does not say, it was just now.
+fn age(created: Option<String>) -> Duration {
+    let created: Option<Timestamp> = created.and_then(|it| it.parse().ok());
+    let age = created.map(|it| Timestamp::now().duration_since(it));
+    age.and_then(|it| it.try_into().ok()).unwrap_or_default()
 }
 
 /// What follows a log in the engine.
@@ -170,7 +196,8 @@ fn body(of: ContainerInspectResponse, outpost: &Outpost) -> (ContainerCreateBody
         endpoints_config: Some([(first, EndpointSettings::default())].into()),
     });
     host.network_mode = Some(mode);
-    let mounts = of.mounts.into_iter().flatten().filter_map(own_mount);
+    let asked = host.mounts.clone().unwrap_or_default();
+    let mounts = of.mounts.into_iter().flatten().filter_map(|it| own_mount(it, &asked));
     let mounts = mounts.chain(outpost.mounts.iter().filter_map(mount)).collect();
     let body = ContainerCreateBody {
         user: config.user,
@@ -292,19 +319,29 @@ fn host_config(of: HostConfig, mounts: Vec<Mount>) -> HostConfig {
     }
 }
 
-/// What the other container has mounted, as it has it.
-fn own_mount(point: MountPoint) -> Option<Mount> {
+/// What the other container has mounted, as it has it. What was asked for it then tells more than
+/// what became of it: which folder of a volume.
+fn own_mount(point: MountPoint, asked: &[Mount]) -> Option<Mount> {
     let typ = match point.typ.as_ref().map(ToString::to_string).as_deref() {
         Some("volume") => MountType::VOLUME,
         Some("bind") => MountType::BIND,
         _ => return None,
     };
     let source = if typ == MountType::VOLUME { point.name } else { point.source };
+    let asked = asked.iter().find(|it| it.typ == Some(typ) && it.target == point.destination);
+    // A mount that the engine makes of a short form is told by the point alone.
+    let propagation = point.propagation.filter(|it| !it.is_empty());
+    let propagated = propagation
+        .and_then(|it| it.parse().ok())
+        .map(|it| MountBindOptions { propagation: Some(it), ..MountBindOptions::default() });
+    let bind_options = asked.and_then(|it| it.bind_options.clone()).or(propagated);
     Some(Mount {
-        typ: Some(typ),
         source,
         target: point.destination,
         read_only: Some(point.rw == Some(false)),
+        bind_options: bind_options.filter(|_| typ == MountType::BIND),
+        volume_options: asked.and_then(|it| it.volume_options.clone()),
+        typ: Some(typ),
         ..Mount::default()
     })
 }
@@ -378,19 +415,32 @@ mod tests {
                     "SecurityOpt": ["no-new-privileges"], "Tmpfs": { "/tmp": "" }, "PidMode": "host",
                     "GroupAdd": ["998"], "RestartPolicy": { "Name": "always" }, "AutoRemove": true,
                     "NetworkMode": "home_default",
+                    "Mounts": [{
+                        "Type": "volume", "Source": "state", "Target": "/state",
+                        "VolumeOptions": { "Subpath": "ours" },
+                    }],
                 },
                 "NetworkSettings": { "Networks": { "a": {}, "home_default": {}, "z": {} } },
                 "Mounts": [
                     { "Type": "volume", "Name": "state", "Source": "/v", "Destination": "/state", "RW": true },
-                    { "Type": "bind", "Source": "/srv/b", "Destination": "/b", "RW": false },
+                    {
+                        "Type": "bind", "Source": "/srv/b", "Destination": "/b", "RW": false,
+                        "Propagation": "rslave",
+                    },
                     { "Type": "tmpfs", "Destination": "/tmp" },
                 ],
             }),
             Meets::Networks(vec!["ha".to_owned(), "a".to_owned()]),
         );
         let mounts = json!([
-            { "Type": "volume", "Source": "state", "Target": "/state", "ReadOnly": false },
-            { "Type": "bind", "Source": "/srv/b", "Target": "/b", "ReadOnly": true },
+            {
+                "Type": "volume", "Source": "state", "Target": "/state", "ReadOnly": false,
+                "VolumeOptions": { "Subpath": "ours" },
+            },
+            {
+                "Type": "bind", "Source": "/srv/b", "Target": "/b", "ReadOnly": true,
+                "BindOptions": { "Propagation": "rslave" },
+            },
             { "Type": "volume", "Source": "data", "Target": "/mounts/x", "ReadOnly": true },
         ]);
         for (key, wanted) in [

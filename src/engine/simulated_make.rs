@@ -67,6 +67,14 @@ impl Make for Simulator {
         Ok(())
     }
 
+    async fn remove_idle_container(&self, container: &str) -> Result<(), Error> {
+        let runs = |it: &Container| it.state != State::Stopped;
+        if self.world().call("remove_container", container).is_ok_and(|it| runs(&it.container)) {
+            return Err(refused("remove_container", container, "it runs"));
+        }
+        self.remove_container(container).await
+    }
+
     async fn remove_network(&self, name: &str) -> Result<(), Error> {
         let mut world = self.world();
         world.note(format!("remove_network {name}"))?;

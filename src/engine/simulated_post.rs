@@ -1,11 +1,12 @@
 //! Job containers on the simulated engine.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
 use super::Error;
-use super::post::{Hear, Listener, Post, Said};
+use super::post::{Hear, Listener, Post, Progress, Said};
 use super::simulator::{Simulated, Simulator, refused};
 use crate::model::{Container, Health, JOB_LABEL, Mount, MountKind, Outpost, STATE_LABEL, State};
 use crate::secret::Secret;
@@ -38,11 +39,14 @@ impl Post for Simulator {
         Ok(Listener { container: container.to_owned(), hear })
     }
 
-    async fn ended(&self, container: &str) -> Result<Option<i64>, Error> {
+    async fn progress(&self, container: &str) -> Result<Progress, Error> {
         let mut world = self.world();
-        let it = world.call("ended", container)?;
-        let has_run = !it.container.started.is_empty();
-        Ok((has_run && it.container.state == State::Stopped).then_some(0))
+        let it = &world.call("progress", container)?.container;
+        Ok(match (it.state, it.started.is_empty()) {
+            (State::Stopped, true) => Progress::Made(Duration::ZERO),
+            (State::Stopped, false) => Progress::Ended(0),
+            _ => Progress::Runs,
+        })
     }
 }
 

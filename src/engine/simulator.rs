@@ -425,7 +425,7 @@ pub(super) fn refused(call: &'static str, container: &str, message: &str) -> Err
 
 fn doing(call: &'static str) -> &'static str {
     match call {
-        "inspect" | "recipe" | "ended" => "inspecting",
+        "inspect" | "recipe" | "progress" => "inspecting",
         "pause" => "pausing",
         "unpause" => "unpausing",
         "stop" => "stopping",

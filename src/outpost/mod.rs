@@ -12,8 +12,8 @@ use tokio::time::{Duration, sleep};
 use tokio_util::sync::CancellationToken;
 
 pub use self::site::Site;
-use crate::engine::{Engine, Error, Said};
-use crate::model::{Container, JOB_LABEL, Outpost, STATE_LABEL, State};
+use crate::engine::{Engine, Error, Progress, Said};
+use crate::model::{Container, JOB_LABEL, Outpost, STATE_LABEL};
 use crate::plan;
 use crate::secret::Secret;
 use crate::survey;
@@ -21,8 +21,11 @@ use crate::survey;
 /// How long is waited before an engine is asked again that went away.
 const PAUSE_BETWEEN_TRIES: Duration = Duration::from_millis(250);
 
-/// How many lines of one that has ended are told.
-const LAST_LINES: usize = 20;
+/// How long is waited before one is told again to end that could not be told.
+const PAUSE_BETWEEN_STOPS: Duration = Duration::from_secs(1);
+
+/// Nobody starts any more what was made longer ago than this.
+const FORGOTTEN: Duration = Duration::from_mins(10);
 
 /// A line of what a job container says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,7 +69,8 @@ impl Post {
             None => engine.start(&post.container).await,
         };
         if let Err(err) = started {
-            // Nobody else knows of it, and it has done nothing.
+            // It may have started all the same, and then ends in good order.
+            let _ = post.stop().await;
             let _ = post.remove().await;
             return Err(err).context("starting a job container");
         }
@@ -90,15 +94,17 @@ impl Post {
                 Err(Error::Unreachable { .. } | Error::Refused { .. } | Error::TimedOut { .. }) => {
                 }
             }
-            match self.engine.ended(&self.container).await {
-                Ok(Some(code)) => {
+            match self.engine.progress(&self.container).await {
+                Ok(Progress::Ended(code)) => {
                     // What it said last may have come between the end of the log and its own.
                     let _ = self.listen(&mut ear, hear).await;
                     ear.end(hear);
-                    return Ok(Ending::Ended(u8::try_from(code).unwrap_or(1)));
+                    return Ok(Ending::Ended(exit_code(code)));
                 }
                 Err(Error::NotFound { .. }) => return Ok(Ending::Gone),
-                Ok(None) | Err(_) => sleep(PAUSE_BETWEEN_TRIES).await,
+                Ok(Progress::Made(_) | Progress::Runs) | Err(_) => {
+                    sleep(PAUSE_BETWEEN_TRIES).await;
+                }
             }
         }
     }
@@ -133,16 +139,18 @@ pub async fn follow(
     cancel: &CancellationToken,
     hear: &mut (dyn FnMut(Heard) + Send),
 ) -> anyhow::Result<Ending> {
-    let mut following = Box::pin(post.follow(hear));
+    let stop = async {
+        cancel.cancelled().await;
+        // An engine that is away, or slow, has not heard it: what is to be cancelled must not go on.
+        while !matches!(post.stop().await, Ok(()) | Err(Error::NotFound { .. })) {
+            sleep(PAUSE_BETWEEN_STOPS).await;
+        }
+        std::future::pending().await
+    };
+    // It tells what it puts back, and only its end is an answer.
     tokio::select! {
-        ending = &mut following => return ending,
-        () = cancel.cancelled() => (),
-    }
-    // Both: it tells what it puts back, and only its end is an answer.
-    let (stopped, ending) = tokio::join!(post.stop(), following);
-    match stopped {
-        Ok(()) | Err(Error::NotFound { .. }) => ending,
-        Err(err) => Err(err).context("stopping the job container"),
+        ending = post.follow(hear) => ending,
+        ending = stop => ending,
     }
 }
 
@@ -215,12 +223,10 @@ pub struct Left {
     pub name: String,
     /// Its exit code, where it has ended.
     pub ended: Option<u8>,
-    /// What it said last, where it has ended.
-    pub last: Vec<String>,
 }
 
 /// The job containers of a state folder other than this one, if this process runs in one. One that
-/// was made and never started has done nothing, and is removed.
+/// was made and not started has done nothing, and is removed when nobody can be about to start it.
 pub async fn left_behind(engine: &Engine, state: &Path) -> anyhow::Result<Vec<Left>> {
     let facts = survey::look(engine).await?.facts;
     let own = plan::own(&facts);
@@ -244,26 +250,27 @@ pub async fn left_behind(engine: &Engine, state: &Path) -> anyhow::Result<Vec<Le
 }
 
 impl Left {
-    /// Nothing where it never ran: it has done nothing, and is removed.
+    /// Nothing where it never ran.
     async fn of(engine: &Engine, container: &Container) -> Result<Option<Left>, Error> {
         let id = &container.id;
-        let ended = engine.ended(id).await?.map(|it| u8::try_from(it).unwrap_or(1));
-        let last = match (ended, container.state) {
-            (Some(_), _) => engine.log_tail(id, LAST_LINES).await?,
-            (None, State::Stopped) => {
-                engine.remove_container(id).await?;
-                return Ok(None);
-            }
-            (None, _) => String::new(),
+        let ended = match engine.progress(id).await? {
+            Progress::Made(age) if age < FORGOTTEN => return Ok(None),
+            Progress::Made(_) => return engine.remove_idle_container(id).await.map(|()| None),
+            Progress::Runs => None,
+            Progress::Ended(code) => Some(exit_code(code)),
         };
         Ok(Some(Left {
             job: container.label(JOB_LABEL).unwrap_or_default().to_owned(),
             container: id.clone(),
             name: container.name.clone(),
             ended,
-            last: last.lines().map(str::to_owned).collect(),
         }))
     }
+}
+
+/// No process of ours ends with another code than these.
+fn exit_code(code: i64) -> u8 {
+    u8::try_from(code).unwrap_or(1)
 }
 
 fn belongs_to(container: &Container, state: &Path) -> bool {

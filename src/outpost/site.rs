@@ -19,7 +19,10 @@ const PREFIX: &str = "HEARTHKEEP_";
 const STATE: &str = "HEARTHKEEP_STATE=";
 
 /// How a job container reads its password.
-const TOLD: [&str; 2] = ["--password-file", "/dev/stdin"];
+const TOLD: [&str; 2] = [TELLS, "/dev/stdin"];
+
+/// The option that names the file of a password.
+const TELLS: &str = "--password-file";
 
 /// A container of this program that can start others.
 #[derive(Debug)]
@@ -89,12 +92,13 @@ impl Site {
         is_told: bool,
     ) -> anyhow::Result<Outpost> {
         let told = TOLD.iter().filter(|_| is_told).map(|it| (*it).to_owned());
+        let words = without_password(words.into_iter(), is_told);
         Ok(Outpost {
             of: self.own.id.clone(),
             job,
             state: self.state_at_host.clone().context("finding the state folder on the host")?,
             program: std::env::current_exe().context("finding this program")?,
-            words: told.chain(without_password(words.into_iter())).collect(),
+            words: told.chain(words).collect(),
             folder: std::env::current_dir().context("finding the working folder")?,
             variables: variables(is_told),
             mounts,
@@ -117,15 +121,23 @@ impl Site {
     }
 }
 
-/// The words without those that name the password.
-fn without_password(mut all: impl Iterator<Item = String>) -> Vec<String> {
+/// The words without those that name the password, where it is told. Where not, a job container may
+/// have the file, but never what only this process has on its standard input.
+fn without_password(mut all: impl Iterator<Item = String>, is_told: bool) -> Vec<String> {
+    let goes = |file: &str| is_told || file == TOLD[1];
     let mut words = Vec::new();
     while let Some(word) = all.next() {
-        if word == TOLD[0] {
-            all.next();
-        } else if !word.starts_with(&format!("{}=", TOLD[0])) {
-            words.push(word);
+        let is_apart = word == TELLS;
+        let file = match word.split_once('=') {
+            Some((TELLS, file)) => Some(file.to_owned()),
+            _ if is_apart => all.next(),
+            _ => None,
+        };
+        if file.as_deref().is_some_and(goes) || (is_apart && file.is_none()) {
+            continue;
         }
+        words.push(word);
+        words.extend(file.filter(|_| is_apart));
     }
     words
 }
@@ -150,14 +162,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_names_the_password_does_not_go_along() {
-        let check = |words: &[&str], wanted: &[&str]| {
-            let words = words.iter().map(|it| (*it).to_owned());
-            assert_eq!(without_password(words), wanted);
+    fn what_names_the_password_goes_along_only_where_none_is_told() {
+        let check = |words: &[&str], told: &[&str], untold: &[&str]| {
+            for (is_told, wanted) in [(true, told), (false, untold)] {
+                let words = words.iter().map(|it| (*it).to_owned());
+                assert_eq!(without_password(words, is_told), wanted, "{is_told}");
+            }
         };
-        check(&["backup"], &["backup"]);
-        check(&["--password-file", "/x", "backup", "--json"], &["backup", "--json"]);
-        check(&["restore", "a", "--password-file=/x", "--yes"], &["restore", "a", "--yes"]);
-        check(&["backup", "--password-file"], &["backup"]);
+        check(&["backup"], &["backup"], &["backup"]);
+        let apart = ["--password-file", "/x", "backup", "--json"];
+        check(&apart, &["backup", "--json"], &apart);
+        let joined = ["restore", "a", "--password-file=/x", "--yes"];
+        check(&joined, &["restore", "a", "--yes"], &joined);
+        check(&["--password-file", "/dev/stdin", "plan"], &["plan"], &["plan"]);
+        check(&["--password-file=/dev/stdin", "plan"], &["plan"], &["plan"]);
+        check(&["backup", "--password-file"], &["backup"], &["backup"]);
+        check(&["list", "--name=x"], &["list", "--name=x"], &["list", "--name=x"]);
     }
 }

@@ -113,6 +113,27 @@ fn candidates(facts: &Facts) -> Vec<&Container> {
     by_name
 }
 
+/// The containers of every home that there may be, where none can be told from here: those that have
+/// something mounted where Home Assistant has its configuration, and what would belong to each.
+pub(super) fn possible<'a>(facts: &'a Facts, pick: &Pick) -> Vec<&'a Container> {
+    let is_possible = |it: &&Container| {
+        let (enable, role) = belonging(it);
+        enable != Some(false)
+            && role != Some(Role::Companion)
+            && !is_us(it, facts)
+            && it.mounted_at("/config").is_some()
+            && picked(it, pick)
+    };
+    let homes: Vec<&Container> = facts.containers.iter().filter(is_possible).collect();
+    let belongs = |it: &&Container| {
+        let is_its = |other: &Container| other.id == it.id;
+        homes
+            .iter()
+            .any(|home| home.id == it.id || companions_of(home, &homes, facts).iter().any(is_its))
+    };
+    facts.containers.iter().filter(belongs).collect()
+}
+
 /// What a container says of itself. A label that cannot be read says nothing: on a stranger it is no
 /// reason to refuse every home, and where the container belongs to one all the same, it is refused
 /// as soon as that is known. So is one with a role that is not to have any.

@@ -1,8 +1,10 @@
 //! What a job needs to reach, and the container in which it is asked for cannot: the mounts of a
 //! job container.
 
+use std::ffi::OsStr;
 use std::path::{Component, Path, PathBuf};
 
+use super::home::possible;
 use super::mounts::unwanted;
 use super::{BackupRequest, Facts, Home, Pick, Refused, backup, find};
 use crate::model::{Container, Meets, Mount, MountKind};
@@ -46,20 +48,25 @@ pub fn beyond(
     reaches: &Reaches,
 ) -> Result<Vec<Mount>, Refused> {
     let home = match find(facts, pick) {
-        Ok(home) => Some(home),
+        Ok(home) => Ok(home),
         // It may be known only by a file in a mount that is out of reach.
-        Err(Refused::NoHome { .. } | Refused::UnknownHome { .. }) => None,
+        Err(refused @ (Refused::NoHome { .. } | Refused::UnknownHome { .. })) => {
+            let possible = possible(facts, pick);
+            if possible.is_empty() {
+                return Err(refused);
+            }
+            Err(possible)
+        }
         Err(refused) => return Err(refused),
     };
     let wanted = match (&home, reaches) {
-        (None, _) => all(facts.containers.iter(), facts, matches!(reaches, Reaches::Restore)),
-        (Some(home), Reaches::Backup { request, has_store }) => {
+        (Err(possible), Reaches::Restore) => to_write(possible.iter().copied(), facts),
+        (Err(possible), _) => all(possible.iter().copied(), facts),
+        (Ok(home), Reaches::Backup { request, has_store }) => {
             of_backup(facts, home, request, *has_store)?
         }
-        (Some(home), Reaches::Restore) => {
-            all(home.containers(), facts, true).into_iter().map(around_a_file).collect()
-        }
-        (Some(home), Reaches::Boot) => {
+        (Ok(home), Reaches::Restore) => to_write(home.containers(), facts),
+        (Ok(home), Reaches::Boot) => {
             let config = configuration(home, false);
             config.into_iter().chain([volumes(facts)]).collect()
         }
@@ -84,25 +91,49 @@ pub fn meets(facts: &Facts, pick: &Pick, reaches: &Reaches) -> Meets {
 pub fn for_paths(facts: &Facts, own: &Container, paths: &[PathBuf]) -> Vec<Mount> {
     let at_host = |it: &PathBuf| Some(Path::new("/").join(it.strip_prefix(PLACE).ok()?));
     let sources: Vec<PathBuf> = paths.iter().filter_map(at_host).collect();
-    let mut mounts = all(facts.containers.iter(), facts, true);
-    mounts.retain(|it| sources.iter().any(|path| path.starts_with(&it.source)));
-    mounts.retain(|it| !is_reached(own, &it.source));
-    let mounts = mounts.into_iter().map(around_a_file).collect();
-    outermost(mounts).into_iter().map(placed).collect()
+    let all: Vec<(&Mount, Mount)> = wanted(facts.containers.iter(), facts)
+        .map(|(container, mount)| (mount, around_a_file(container, mount)))
+        .collect();
+    let mut mounts = Vec::new();
+    for path in &sources {
+        let mut leading: Vec<&Mount> = all
+            .iter()
+            .filter(|(mount, _)| path.starts_with(&mount.source))
+            .map(|(_, around)| around)
+            .collect();
+        if leading.is_empty() {
+            // What is to replace a file lies beside it.
+            let beside = all.iter().map(|(_, it)| it).filter(|it| path.starts_with(&it.source));
+            leading.extend(beside);
+        }
+        mounts.extend(leading.into_iter().cloned());
+    }
+    let mut mounts: Vec<Mount> = outermost(mounts).into_iter().map(placed).collect();
+    // The path has to mean the same, so that it is reached by another is not enough.
+    mounts.retain(|it| !own.mounts.iter().any(|own| own.destination == it.destination));
+    mounts
 }
 
-/// Everything of these containers that belongs to a home.
-fn all<'a>(
+/// Every mount of these containers that belongs to a home.
+fn wanted<'a>(
     containers: impl Iterator<Item = &'a Container>,
     facts: &Facts,
-    writable: bool,
-) -> Vec<Mount> {
+) -> impl Iterator<Item = (&'a Container, &'a Mount)> {
     containers
         .filter(|it| it.label("hearthkeep.enable") != Some("false"))
-        .flat_map(|it| &it.mounts)
-        .filter(|it| unwanted(it, facts).is_none())
-        .map(|it| Mount { writable, ..it.clone() })
-        .collect()
+        .flat_map(|it| it.mounts.iter().map(move |mount| (it, mount)))
+        .filter(|(_, mount)| unwanted(mount, facts).is_none())
+}
+
+/// The same, to be read.
+fn all<'a>(containers: impl Iterator<Item = &'a Container>, facts: &Facts) -> Vec<Mount> {
+    let read = |(_, it): (_, &Mount)| Mount { writable: false, ..it.clone() };
+    wanted(containers, facts).map(read).collect()
+}
+
+/// The same, to be written, or replaced where it is a file.
+fn to_write<'a>(containers: impl Iterator<Item = &'a Container>, facts: &Facts) -> Vec<Mount> {
+    wanted(containers, facts).map(|(container, it)| around_a_file(container, it)).collect()
 }
 
 fn of_backup(
@@ -114,7 +145,7 @@ fn of_backup(
     let plan = backup(facts, home.clone(), request)?;
     let trees: Vec<&Path> =
         plan.parts.iter().flat_map(|it| &it.trees).map(|it| it.source.as_path()).collect();
-    let mut mounts = all(home.containers(), facts, false);
+    let mut mounts = all(home.containers(), facts);
     mounts.retain(|it| trees.contains(&it.source.as_path()));
     mounts.extend(configuration(home, !has_store));
     Ok(mounts)
@@ -132,17 +163,27 @@ fn volumes(facts: &Facts) -> Mount {
     Mount { kind: MountKind::Bind, destination: source.clone(), source, writable: true }
 }
 
-/// A file that is mounted on its own cannot be given to another one, so the folder around it is
-/// mounted. From here only its name tells a file.
-fn around_a_file(mount: Mount) -> Mount {
-    let looks_like_one = |it: &Path| it.extension().is_some();
-    let parent = mount.source.parent().filter(|it| it.parent().is_some()).map(Path::to_owned);
-    match parent {
-        Some(source) if mount.kind == MountKind::Bind && looks_like_one(&mount.destination) => {
-            Mount { source, ..mount }
-        }
-        _ => mount,
-    }
+/// What is to be written of a mount. A file that is mounted on its own cannot be given to another
+/// one, so the folder around it is mounted.
+fn around_a_file(container: &Container, mount: &Mount) -> Mount {
+    let parent = mount.source.parent().filter(|it| it.parent().is_some());
+    let source = match parent {
+        Some(parent) if looks_like_a_file(container, mount) => parent,
+        _ => &mount.source,
+    };
+    Mount { source: source.to_owned(), writable: true, ..mount.clone() }
+}
+
+/// From here only its name and place tell a file: it ends as files do, and not as a version, or it
+/// lies in a folder that the container has mounted, too. Around a folder that is taken for a file
+/// more is mounted than is needed; a file that is taken for a folder could not be restored.
+fn looks_like_a_file(container: &Container, mount: &Mount) -> bool {
+    let is_number = |it: &OsStr| it.as_encoded_bytes().iter().all(u8::is_ascii_digit);
+    let is_named_so = mount.destination.extension().is_some_and(|it| !is_number(it));
+    let is_around = |it: &Mount| {
+        it.destination != mount.destination && mount.destination.starts_with(&it.destination)
+    };
+    mount.kind == MountKind::Bind && (is_named_so || container.mounts.iter().any(is_around))
 }
 
 /// Whether a path of the host lies in something that a container has mounted.
@@ -308,12 +349,60 @@ mod tests {
         };
         check("/mounts/srv/ha/.hearthkeep-restore", &["/mounts/srv/ha w"]);
         check("/mounts/srv/mosquitto.conf", &["/mounts/srv w"]);
+        check("/mounts/srv/.hearthkeep-restore", &["/mounts/srv w"]);
         check(&format!("{DATA}/x"), &[&format!("{DATA} w")]);
         check("/backups/x.partial", &[]);
         check("/mounts/gone/x", &[]);
+        // That the same is reached at another place does not help whoever reads the journal.
+        let elsewhere = self::facts(vec![bind("/srv/ha", "/ha")]);
+        let there = self::facts(vec![bind("/srv/ha", "/mounts/srv/ha")]);
+        for (facts, wanted) in [(&elsewhere, &["/mounts/srv/ha w"][..]), (&there, &[])] {
+            let own = self::own(facts).expect("it runs in a container");
+            assert_eq!(told(&for_paths(facts, own, &["/mounts/srv/ha/x".into()])), wanted);
+        }
         // The way back leads where the way there came from.
         assert_eq!(at_host(own, "/backups/x.tar".as_ref()), Some("/srv/backups/x.tar".into()));
         assert_eq!(at_host(own, "/backups".as_ref()), Some("/srv/backups".into()));
         assert_eq!(at_host(own, "/var/lib/hearthkeep".as_ref()), None);
+    }
+
+    #[test]
+    fn a_file_is_told_by_its_name_and_its_place() {
+        let mounts = [("/conf", false), ("/conf/passwd", true), ("/opt/app-1.2", false)];
+        let more = [("/x/a.yaml", true), ("/confident", false), ("/x/passwd", false)];
+        let all = [&mounts[..], &more].concat();
+        let binds = all.iter().map(|(it, _)| bind(&format!("/srv{it}"), it)).collect();
+        let container = container("app", binds);
+        for (mount, (destination, is_file)) in container.mounts.iter().zip(all) {
+            assert_eq!(looks_like_a_file(&container, mount), is_file, "{destination}");
+        }
+        assert!(!looks_like_a_file(&container, &volume("data", "/conf/data.db")));
+    }
+
+    #[test]
+    fn a_home_that_may_be_one_is_looked_at_and_no_stranger() {
+        let mut facts = facts(Vec::new());
+        for container in &mut facts.containers {
+            container.image = "a/b".to_owned();
+        }
+        let mut stranger = container("stranger", vec![bind("/srv/other", "/data")]);
+        stranger.labels.clear();
+        facts.containers.push(stranger);
+        let own = own(&facts).expect("it runs in a container");
+        let check = |project: Option<&str>, name: Option<&str>, wanted: Option<&[&str]>| {
+            let pick =
+                Pick { project: project.map(str::to_owned), container: name.map(str::to_owned) };
+            let found = beyond(&facts, own, &pick, &Reaches::Restore).ok();
+            let wanted = wanted.map(|it| it.iter().map(|it| (*it).to_owned()).collect());
+            assert_eq!(found.map(|it| told(&it)), wanted, "{pick:?}");
+        };
+        let data = format!("{DATA} w");
+        let home: Option<&[&str]> = Some(&["/mounts/srv w", &data]);
+        check(None, None, home);
+        check(Some("home"), None, home);
+        check(None, Some("ha"), home);
+        check(Some("hmoe"), None, None);
+        check(None, Some("haa"), None);
+        check(None, Some("stranger"), None);
     }
 }

@@ -13,7 +13,6 @@ mod swap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::Context;
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
@@ -218,22 +217,32 @@ pub async fn resume(
     Ok(recovered)
 }
 
-/// Takes away the job containers that have ended; gives those.
-///
-/// # Errors
-/// [`Busy`] where one still runs, with its name.
-pub async fn finished(engine: &Engine, state: &Path) -> anyhow::Result<Vec<Finished>> {
-    let mut finished = Vec::new();
+/// Takes away the job containers that have ended; gives those, and where one still runs, its name.
+pub async fn finished(
+    engine: &Engine,
+    state: &Path,
+) -> anyhow::Result<(Vec<Finished>, Option<String>)> {
+    let (mut finished, mut running) = (Vec::new(), None);
     for left in outpost::left_behind(engine, state).await? {
         let Left { job, name: container, ended, .. } = left;
         let Some(exit_code) = ended else {
-            return Err(Busy)
-                .with_context(|| format!("job {job} goes on in container {container}"));
+            running = Some(format!("job {job} goes on in container {container}"));
+            continue;
         };
         engine.remove_container(&left.container).await?;
         finished.push(Finished { job, container, exit_code });
     }
-    Ok(finished)
+    Ok((finished, running))
+}
+
+/// Whether a run has the lock.
+pub async fn is_under_way(state: &Path) -> anyhow::Result<bool> {
+    let state = state.to_owned();
+    match island("locking", move || lock::take(&state)).await {
+        Ok(_free) => Ok(false),
+        Err(err) if err.is::<Busy>() => Ok(true),
+        Err(err) => Err(err),
+    }
 }
 
 /// The same as [`resume`] for the guardian, whose run has just died; nothing where another run is

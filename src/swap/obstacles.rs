@@ -3,7 +3,8 @@
 //! Each is a sentence that ends in its cure.
 
 use std::collections::{BTreeSet, HashSet};
-use std::fs;
+use std::fs::{self, Metadata};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
@@ -20,21 +21,26 @@ use crate::signals;
 /// Nobody needs more to know what to do.
 const MAX_TOLD: usize = 10;
 
-/// What is in the way of a target.
+/// What is in the way of a target. What is one of `stays` and not among what is kept was reached in
+/// another way than its path tells, and would go with the old content.
 ///
 /// # Errors
 /// [`signals::Cancelled`].
-pub(super) fn obstacles(
+pub(super) fn obstacles<'a>(
     target: &Path,
     folder: &Path,
     keep: &HashSet<PathBuf>,
+    stays: &'a [PathBuf],
     cancel: &CancellationToken,
 ) -> anyhow::Result<Vec<String>> {
     let around = folder.parent().unwrap_or(folder);
     if let Some(obstacle) = closed(around) {
         return Ok(vec![obstacle]);
     }
-    let mut look = Look { keep, target, swap: swap_files(), cancel, told: Vec::new(), n_untold: 0 };
+    let known = |it: &'a PathBuf| Some((identity(&fs::metadata(it).ok()?), it.as_path()));
+    let stays = stays.iter().filter_map(known).collect();
+    let swap = swap_files();
+    let mut look = Look { keep, stays, target, swap, cancel, told: Vec::new(), n_untold: 0 };
     if is_folder(target) {
         look.emptied(target)?;
     } else {
@@ -64,6 +70,7 @@ fn closed(folder: &Path) -> Option<String> {
 struct Look<'a> {
     target: &'a Path,
     keep: &'a HashSet<PathBuf>,
+    stays: Vec<(Identity, &'a Path)>,
     swap: BTreeSet<PathBuf>,
     cancel: &'a CancellationToken,
     told: Vec<String>,
@@ -95,6 +102,7 @@ impl Look<'_> {
         let mut waiting = vec![path];
         while let Some(path) = waiting.pop() {
             self.flags(&path);
+            self.is_none_of_stays(&path);
             if is_folder(&path) {
                 waiting.extend(self.children(&path)?);
             }
@@ -139,12 +147,37 @@ impl Look<'_> {
         }
     }
 
+    fn is_none_of_stays(&mut self, path: &Path) {
+        if self.stays.is_empty() {
+            return;
+        }
+        let Ok(status) = path.symlink_metadata() else { return };
+        // Of a file that has other names, one may go.
+        let is_last = status.is_dir() || status.nlink() == 1;
+        let identity = identity(&status);
+        let same = self.stays.iter().find(|(it, _)| *it == identity).filter(|_| is_last);
+        if let Some((_, stays)) = same {
+            self.tell(format!(
+                "{} cannot be replaced: it is {}, where backups are, by another way; move the backups out of the home, or name their folder by its path there",
+                path.display(),
+                stays.display()
+            ));
+        }
+    }
+
     fn tell(&mut self, obstacle: String) {
         match self.told.len() < MAX_TOLD {
             true => self.told.push(obstacle),
             false => self.n_untold += 1,
         }
     }
+}
+
+/// What two ways to one folder or file have in common: device and inode.
+type Identity = (u64, u64);
+
+fn identity(status: &Metadata) -> Identity {
+    (status.dev(), status.ino())
 }
 
 /// The files to which the host swaps.
@@ -167,11 +200,43 @@ mod tests {
         let target = Path::new("/target");
         let swap =
             swap_files_in("Filename\tType\tSize\n/dev/vdb partition 1\n/target/swap file 2\n");
-        let mut look =
-            Look { keep: &keep, target, swap, cancel: &cancel, told: vec![], n_untold: 0 };
+        let mut look = Look {
+            keep: &keep,
+            stays: vec![],
+            target,
+            swap,
+            cancel: &cancel,
+            told: vec![],
+            n_untold: 0,
+        };
         look.flags(Path::new("/target/other"));
         assert_eq!(look.told, [""; 0]);
         look.flags(Path::new("/target/swap"));
         assert!(look.told[0].contains("swapoff"), "{:?}", look.told);
+    }
+
+    #[test]
+    fn the_store_by_another_way_is_in_the_way() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let target = folder.path().join("home");
+        let store = target.join("deep/backups");
+        fs::create_dir_all(&store).expect("a folder");
+        let alias = folder.path().join("alias");
+        std::os::unix::fs::symlink(&store, &alias).expect("a link");
+        let found = |keep: &[&str]| {
+            let keep = keep.iter().map(PathBuf::from).collect();
+            let staging = target.join("staging");
+            obstacles(&target, &staging, &keep, &[alias.clone()], &CancellationToken::new())
+                .expect("it is not cancelled")
+        };
+        let told = found(&[]);
+        assert!(told.len() == 1 && told[0].contains("where backups are"), "{told:?}");
+        assert_eq!(found(&["deep/backups"]), [""; 0]);
+        // A link to it can go.
+        fs::rename(&store, folder.path().join("elsewhere")).expect("it is there");
+        fs::remove_file(&alias).expect("it is there");
+        std::os::unix::fs::symlink(folder.path().join("elsewhere"), &alias).expect("a link");
+        std::os::unix::fs::symlink(folder.path().join("elsewhere"), &store).expect("a link");
+        assert_eq!(found(&[]), [""; 0]);
     }
 }

@@ -228,7 +228,7 @@ fn look_at(
         Ok(looked) => looked,
         Err(err) => return Ok(Err(format!("{err:#}"))),
     };
-    let mut problems = obstacles(&path, staging.folder(), &keep, cancel)?;
+    let mut problems = obstacles(&path, staging.folder(), &keep, stays, cancel)?;
     problems.extend(staging.check_left().err().map(|err| format!("{err:#}")));
     let pending = path.join(PENDING_RESTORE);
     if here.iter().any(|it| !it.only.is_empty()) && pending.symlink_metadata().is_ok() {
