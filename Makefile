@@ -9,7 +9,7 @@ demo: ## Back up the Home Assistant that runs here, or show a small one lost and
 
 test: ## Set up what the tests need and run them all
 	@tests/lab/prepare tests
-	@tests/lab/images
+	@tests/lab/tools cargo-deb & tests/lab/images && wait $$!
 	cargo test --locked
 
 check: ## What a change must pass besides the tests
@@ -23,6 +23,8 @@ image: ## Build the image `hearthkeep` from the Dockerfile
 	    --build-arg REVISION="$$(git rev-parse HEAD)" .
 
 packages: ## Make the .deb and the .rpm (into target/debian and target/generate-rpm)
+	@for tool in cargo-deb cargo-generate-rpm; do cargo --list | grep -qw "$${tool#cargo-}" || \
+	    { echo "$$tool is missing: cargo install --locked cargo-deb cargo-generate-rpm" >&2; exit 1; }; done
 	cargo build --locked --release
 	@packaging/words target/release/hearthkeep
 	cargo deb --locked --no-build

@@ -155,7 +155,7 @@ impl Door {
             Door::Run => "the next run",
             Door::Resume => "hearthkeep resume",
             Door::Guardian => "the guardian",
-            Door::Daemon => "the daemon",
+            Door::Daemon => "the service",
         }
     }
 }

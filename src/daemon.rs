@@ -254,7 +254,7 @@ async fn listen(
     let (listener, path) = match given {
         Some(listener) => (listener, None),
         None => {
-            let path = socket::path().context(
+            let path = socket::own().context(
                 "no place for the socket: set HEARTHKEEP_SOCKET, such as /run/hearthkeep.sock",
             )?;
             let made = path.clone();

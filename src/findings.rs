@@ -137,7 +137,7 @@ pub fn age(
     });
     match late {
         Some(true) => Finding::new(Level::Warning, about, format!("{what}, and one was due since"))
-            .cured_by("look why it was not made: journalctl -u hearthkeep-backup"),
+            .cured_by("look why it was not made: hearthkeep status, and the log (journalctl -t hearthkeep, docker logs)"),
         Some(false) => Finding::new(Level::Ok, about, what),
         None if age > OLD => Finding::new(Level::Warning, about, what)
             .cured_by("make one: hearthkeep backup, or enable hearthkeep-backup.timer"),

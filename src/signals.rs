@@ -77,7 +77,7 @@ pub fn service(on_hangup: impl Fn() + Send + 'static) -> anyhow::Result<Cancella
 
 /// Asks this process to stop when the one that started it ends, however that ends.
 pub fn end_with_parent() -> anyhow::Result<()> {
-    prctl::set_pdeathsig(Signal::SIGTERM).context("preparing for the end of the daemon")
+    prctl::set_pdeathsig(Signal::SIGTERM).context("preparing for the end of the service")
 }
 
 /// From here on the next of the [`STOPPING`] signals ends the process at once. For one that holds

@@ -19,9 +19,18 @@ const USUAL: &str = "/run/hearthkeep";
 /// Whoever may use it may back up and restore: its owner and its group.
 const MODE: u32 = 0o660;
 
-/// Where the socket lies: as set, where systemd says, or the usual place of root or of the user.
-/// Nothing where there is no such place.
+/// Where a command asks: where this user would listen, or else at the socket of the machine's
+/// service, whose group may ask it. Nothing where there is no such place.
 pub fn path() -> Option<PathBuf> {
+    let (own, usual) = (own(), Path::new(USUAL).join(NAME));
+    let is_set = std::env::var_os(VARIABLE).is_some_and(|it| !it.is_empty());
+    let is_missing = own.as_deref().is_none_or(|it| !it.exists());
+    if !is_set && is_missing && usual.exists() { Some(usual) } else { own }
+}
+
+/// Where this user listens: as set, where systemd says, or the usual place of root or of the user.
+/// Nothing where there is no such place.
+pub fn own() -> Option<PathBuf> {
     let variable = |key: &str| std::env::var_os(key).filter(|it| !it.is_empty()).map(PathBuf::from);
     if let Some(path) = variable(VARIABLE) {
         return Some(path);

@@ -40,7 +40,7 @@ pub fn findings(facts: &Facts<'_>, now: Timestamp) -> Vec<Finding> {
     let mut all = Vec::new();
     if let Some(err) = facts.settings_error {
         let cure =
-            "mend it; a daemon then reads it again at a hangup (systemctl reload hearthkeep)";
+            "mend it; the service then reads it again at a hangup (systemctl reload hearthkeep)";
         all.push(Finding::new(Level::Error, "settings", err).cured_by(cure));
     }
     all.extend(unattended(facts));
@@ -64,7 +64,7 @@ fn unattended(facts: &Facts<'_>) -> Option<Finding> {
     let mut jobs = facts.jobs.into_iter().flatten();
     let is_needed = jobs.any(|it| it.schedule.is_some());
     (is_needed && !facts.has_daemon).then(|| {
-        let what = "the settings have a schedule, and no daemon answers that would keep it";
+        let what = "the settings have a schedule, and no service answers that would keep it";
         Finding::new(Level::Warning, "schedule", what).cured_by(
             "start hearthkeep.service or the sidecar; or leave the schedule to hearthkeep-backup.timer and take it out of the settings",
         )
@@ -131,7 +131,7 @@ fn overdue(chronicle: &Chronicle, job: &Planned<'_>, now: Timestamp) -> Option<F
     is_late.then(|| {
         let what = format!("one was due since {}, and was not made", good.began);
         Finding::new(Level::Warning, &title(Task::Backup, job.profile), what)
-            .cured_by(format!("look into the log of the daemon; {}", command(last)))
+            .cured_by(format!("look into the log of the service; {}", command(last)))
     })
 }
 
@@ -261,7 +261,7 @@ mod tests {
         let none = chronicle(vec![]);
         assert_eq!(told(&facts(&none, &jobs)), []);
         let alone = Facts { has_daemon: false, ..facts(&none, &jobs) };
-        assert!(told(&alone)[0].1.contains("no daemon answers"));
+        assert!(told(&alone)[0].1.contains("no service answers"));
         assert_eq!(told(&Facts { has_daemon: false, ..facts(&none, &[]) }), []);
         let late = chronicle(vec![outcome(Task::Backup, "", "2026-11-24T04:45:00Z", 0)]);
         assert!(told(&facts(&late, &jobs))[0].1.contains("one was due since 2026-11-24T04:45"));

@@ -128,6 +128,11 @@ pub(super) enum Command {
     /// its unfinished files
     Resume(Resume),
     /// Serve: do what is asked for on a socket and what is due, one thing at a time
+    #[command(
+        after_help = "SIGTERM ends it in good order, a second one at once; SIGHUP has it read the settings again. It \
+listens on the socket that systemd hands to it, on HEARTHKEEP_SOCKET, or on /run/hearthkeep/hearthkeep.sock; who \
+is not root, on hearthkeep/hearthkeep.sock in XDG_RUNTIME_DIR."
+    )]
     Serve,
     /// Print what makes a shell complete the words of hearthkeep
     Completions {
@@ -335,7 +340,7 @@ pub(super) struct Prune {
 
 #[derive(Debug, ClapArgs)]
 pub(super) struct Status {
-    /// Only tell, by the exit code, whether the daemon answers
+    /// Only tell, by the exit code, whether the service answers
     #[arg(long)]
     pub(super) health: bool,
 }

@@ -9,7 +9,7 @@ use clap::CommandFactory;
 use super::args::Args;
 use super::daemon::{Daemon, Lines};
 use super::relay::Relay;
-use super::{Exit, Face, job};
+use super::{Exit, Face, job, password};
 use crate::jobs::{By, Request};
 use crate::lines::{self, Line};
 use crate::secret::{self, Secret};
@@ -49,6 +49,15 @@ pub(super) async fn instead(face: &Face, shown: Option<&str>) -> anyhow::Result<
     watch(face, &daemon, &id, lines).await.map(Some)
 }
 
+/// The same before a backup is opened here, which may take a password that only the service has.
+/// Where a person can be asked for it, nothing.
+pub(super) async fn before_opening(face: &Face) -> anyhow::Result<Option<Exit>> {
+    match password::can_ask() {
+        true => Ok(None),
+        false => instead(face).await,
+    }
+}
+
 /// Follows a job to its end.
 async fn watch(face: &Face, daemon: &Daemon, id: &str, mut lines: Lines) -> anyhow::Result<Exit> {
     let mut relay = Relay::new(face);
@@ -68,7 +77,7 @@ async fn watch(face: &Face, daemon: &Daemon, id: &str, mut lines: Lines) -> anyh
             Some(Line::Ended(code)) => return Ok(Exit::of_code(code)),
             Some(line) => relay.tell(line),
             None => anyhow::bail!(
-                "the daemon went away in the middle of this: it closes what is open when it starts again; look at hearthkeep status"
+                "the service went away in the middle of this: it closes what is open when it starts again; look at hearthkeep status"
             ),
         }
     }

@@ -57,7 +57,7 @@ impl Daemon {
         match UnixStream::connect(&path).await {
             Ok(_) => Ok(Some(Daemon { path })),
             Err(err) if err.kind() == ErrorKind::PermissionDenied => Err(err).with_context(|| {
-                format!("asking the daemon at {}: only its group and root may", path.display())
+                format!("asking the service at {}: only its group and root may", path.display())
             }),
             // A folder on the way that is none, a socket that nobody listens on, no socket.
             Err(_) => Ok(None),
@@ -81,7 +81,7 @@ impl Daemon {
         let body = serde_json::to_vec(request).context("writing the request")?;
         let answer = self.send(Method::POST, "jobs", body.into()).await?;
         let id = read(answer).await?;
-        let id = id["id"].as_str().context("the daemon gave the job no name")?;
+        let id = id["id"].as_str().context("the service gave the job no name")?;
         Ok(id.to_owned())
     }
 
@@ -95,7 +95,7 @@ impl Daemon {
         let answer = self.send(Method::GET, &format!("jobs/{id}/lines"), Bytes::new()).await?;
         match answer.status() {
             StatusCode::OK => Ok(Lines { body: answer.into_body(), read: Vec::new() }),
-            _ => Err(read(answer).await.err().context("the daemon gave no lines")?),
+            _ => Err(read(answer).await.err().context("the service gave no lines")?),
         }
     }
 
@@ -105,7 +105,7 @@ impl Daemon {
         what: &str,
         body: Bytes,
     ) -> anyhow::Result<Response<Incoming>> {
-        let asking = || format!("asking the daemon at {}", self.path.display());
+        let asking = || format!("asking the service at {}", self.path.display());
         let stream = UnixStream::connect(&self.path).await.with_context(asking)?;
         let (mut sender, connection) =
             http1::handshake(TokioIo::new(stream)).await.with_context(asking)?;
@@ -123,7 +123,7 @@ impl Daemon {
 
     fn silent(&self) -> anyhow::Error {
         anyhow::anyhow!(
-            "the daemon at {} says nothing for {} seconds",
+            "the service at {} says nothing for {} seconds",
             self.path.display(),
             PATIENCE.as_secs()
         )
@@ -160,8 +160,8 @@ impl Lines {
 /// The object of an answer, or the error that it is.
 async fn read(answer: Response<Incoming>) -> anyhow::Result<Value> {
     let status = answer.status();
-    let strange = |what: &dyn Display| format!("the daemon answers {status}: {what}");
-    let body = answer.into_body().collect().await.context("reading the daemon's answer")?;
+    let strange = |what: &dyn Display| format!("the service answers {status}: {what}");
+    let body = answer.into_body().collect().await.context("reading the service's answer")?;
     let body = body.to_bytes();
     if status.is_success() {
         return serde_json::from_slice(&body).with_context(|| strange(&"no object"));

@@ -4,13 +4,18 @@ use serde_json::json;
 
 use super::args::{Export, Import, Verify};
 use super::render::exit;
-use super::{Exit, Face, boot};
+use super::{Exit, Face, ask, boot};
 use crate::archive::{self, Archive, Checks};
 use crate::catalog::Booted;
 use crate::island::island;
 use crate::{catalog, store};
 
 pub(super) async fn verify(face: &Face, args: Verify) -> anyhow::Result<Exit> {
+    if args.boot
+        && let Some(exit) = ask::before_opening(face).await?
+    {
+        return Ok(exit);
+    }
     let archive = face.unlocked(&args.backup).await?;
     if args.boot {
         return boot::run(face, archive, &args).await;

@@ -59,13 +59,18 @@ impl Face {
     }
 }
 
+/// Whether a person is at the terminal.
+pub(super) fn can_ask() -> bool {
+    std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
+}
+
 /// Asks the person at the terminal; nothing where there is none, or no answer.
 async fn ask(prompt: String, cancel: &CancellationToken) -> anyhow::Result<Option<Secret>> {
     const ASKING: &str = "asking for the password";
-    let stdin = std::io::stdin();
-    if !stdin.is_terminal() || !std::io::stderr().is_terminal() {
+    if !can_ask() {
         return Ok(None);
     }
+    let stdin = std::io::stdin();
     let was = tcgetattr(&stdin).context(ASKING)?;
     let (answer, answered) = oneshot::channel();
     // No island: the runtime would wait at its end for a thread that may wait for ever.

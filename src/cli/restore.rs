@@ -16,6 +16,12 @@ use crate::restore::{self, Move, Order, Outlook, Preview, Report, Trial};
 use crate::signals;
 
 pub(super) async fn run(face: &Face, args: Restore) -> anyhow::Result<Exit> {
+    if args.yes
+        && !args.dry_run
+        && let Some(exit) = ask::before_opening(face).await?
+    {
+        return Ok(exit);
+    }
     let map = match args.map {
         Some(file) => island("reading the map", move || Ok(mapfile::read(&file)?)).await?,
         None => Map::default(),

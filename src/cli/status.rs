@@ -50,10 +50,10 @@ struct View {
 pub(super) async fn health(out: &Out) -> anyhow::Result<Exit> {
     let daemon = Daemon::find().await?.with_context(|| {
         let place = socket::path().unwrap_or_default();
-        format!("no daemon answers at {}: start hearthkeep serve", place.display())
+        format!("no service answers at {}: start hearthkeep serve", place.display())
     })?;
     let status = daemon.status().await?;
-    out.print(&status, || "the daemon answers".to_owned());
+    out.print(&status, || "the service answers".to_owned());
     Ok(Exit::Done)
 }
 
@@ -116,7 +116,7 @@ async fn look(
     };
     let mut findings = standing::findings(&facts, Timestamp::now());
     findings.extend(daemon_error.as_ref().map(|err| {
-        Finding::new(Level::Warning, "daemon", err)
+        Finding::new(Level::Warning, "service", err)
             .cured_by("look into its log, or run this as root")
     }));
     findings.extend(damaged.map(|err| {
@@ -160,7 +160,7 @@ fn planned(settings: &Settings) -> Vec<Planned<'_>> {
 }
 
 fn text(view: &View) -> String {
-    let mut rows = vec![row("daemon", daemon(view)), row("now", now(view))];
+    let mut rows = vec![row("service", daemon(view)), row("now", now(view))];
     for it in list(view.daemon.as_ref(), "next") {
         rows.push(row("next", format!("{}  {}", when(&it["at"]), profile(&it["profile"]))));
     }

@@ -139,6 +139,7 @@ impl Project {
             .env("MARIADB_PASSWORD", "password")
             .env("HOMEASSISTANT_PORT", "0")
             .env("HEARTHKEEP_SCHEDULE", &self.schedule)
+            .env("HEARTHKEEP_KEEP", "last=100")
             .env("HEARTHKEEP_PROJECT", &self.home.project)
             .args(words)
             .stdin(Stdio::null());
@@ -253,7 +254,7 @@ impl Drop for Project {
 }
 
 /// Either generation of Compose serves.
-fn compose_command() -> Command {
+pub(crate) fn compose_command() -> Command {
     let newer = Command::new("docker").args(["compose", "version"]).output();
     if newer.is_ok_and(|it| it.status.success()) {
         let mut command = Command::new("docker");

@@ -120,7 +120,7 @@ fn the_daemon_does_it_and_it_looks_the_same() {
 #[test]
 fn a_password_goes_to_the_daemon_from_wherever_it_comes() {
     let home = Home::new("password");
-    let _served = Served::new(&home);
+    let served = Served::new(&home);
     let key = home.write("key", "hunter2\n");
     let key = key.to_str().expect("a path");
     let mut command = home.command(&["--json", "--password-file", "/dev/stdin", "backup"]);
@@ -140,6 +140,11 @@ fn a_password_goes_to_the_daemon_from_wherever_it_comes() {
     };
     run("hunter3").ends(12);
     run("hunter2").ends(0);
+    // What the service alone has.
+    drop(served);
+    let _served = Served::with(&home, &[("HEARTHKEEP_PASSWORD", "hunter2")]);
+    home.hearthkeep(&verified).ends(0);
+    home.hearthkeep(&["restore", slug, "--yes"]).ends(0);
     // What systemd hands to the unit of a timer.
     home.write("credentials/password", "hunter2\n");
     let mut command = home.command(&["--json", "backup"]);

@@ -122,7 +122,7 @@ fn broken_settings_and_a_damaged_chronicle_are_told() {
     assert_eq!(result(&run(&settings, 3), "backup")["exit_code"], 78);
 
     home.write("config.yaml", "schedule: 04:45\n");
-    assert!(told(&run(&settings, 3)).contains("no daemon answers that would keep it"));
+    assert!(told(&run(&settings, 3)).contains("no service answers that would keep it"));
     home.write("config.yaml", "level: 3\n");
     home.write("state/chronicle.json", "{\"results\": [");
     assert!(told(&run(&settings, 3)).contains("chronicle.json"));
@@ -144,5 +144,5 @@ fn without_a_daemon_nobody_is_well() {
     let mut command = home.command(&["status", "--health"]);
     command.env("DOCKER_HOST", "unix:///nowhere.sock");
     let run = Run::from(command.output().expect("it runs")).ends(1);
-    assert!(run.error().contains("no daemon answers at "), "{run:?}");
+    assert!(run.error().contains("no service answers at "), "{run:?}");
 }

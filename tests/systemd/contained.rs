@@ -11,11 +11,18 @@ use crate::support::{LABEL, docker, unique};
 struct Contained {
     image: String,
     unit: String,
+    /// What the unit is told besides.
+    edit: String,
 }
 
 impl Contained {
     fn new(machine: &Machine, home: &Home) -> Contained {
-        let contained = Contained { image: unique("sidecar-image"), unit: unique("sidecar") };
+        let (image, unit) = (unique("sidecar-image"), unique("sidecar"));
+        let store = home.bench.folder("store").display().to_string();
+        let edit = format!(
+            "[Service]\nEnvironment=HEARTHKEEP_IMAGE={image}\nEnvironment=HEARTHKEEP_BACKUPS={store}\n"
+        );
+        let contained = Contained { image, unit, edit };
         let draft = unique("sidecar-draft");
         docker(&["create", "--name", &draft, "--label", LABEL, crate::machine::IMAGE]);
         let program = format!("{draft}:/usr/bin/hearthkeep");
@@ -33,10 +40,7 @@ impl Contained {
         let unit = std::fs::read_to_string(unit).expect("it can be read");
         let name = format!("{}.service", contained.unit);
         machine.write(&format!("/etc/systemd/system/{name}"), &unit);
-        let store = home.bench.folder("store").display().to_string();
-        let environment = format!("HEARTHKEEP_IMAGE={}", contained.image);
-        let edit = format!("Environment={environment}\nEnvironment=HEARTHKEEP_BACKUPS={store}\n");
-        machine.edit(&name, &format!("[Service]\n{edit}"));
+        machine.edit(&name, &contained.edit);
         contained
     }
 
@@ -66,6 +70,8 @@ fn it_is_active_when_it_is_well_and_ends_in_good_order() {
     // `start` waited for this, and nothing is waited for here.
     contained.hearthkeep(&["status", "--health"]);
     assert_eq!(machine.state(&unit), "active");
+    let status = contained.hearthkeep(&["--json", "status"]);
+    assert!(status.contains("T04:45:00"), "the next backup is due in the night: {status}");
     // It comes again when it dies.
     docker(&["kill", &contained.unit]);
     machine.wait_until("it runs again", || {
@@ -78,6 +84,13 @@ fn it_is_active_when_it_is_well_and_ends_in_good_order() {
         docker(&["ps", "--all", "--quiet", "--filter", &format!("name={}", contained.unit)]),
         ""
     );
+
+    // A setting that means nothing is told once.
+    let nonsense = "Environment=HEARTHKEEP_SCHEDULE=nonsense\n";
+    machine.edit(&unit, &(contained.edit.clone() + nonsense));
+    machine.run(&["systemctl", "start", &unit]).ends(1);
+    assert_eq!(machine.property(&unit, "ExecMainStatus"), "78");
+    assert_eq!(machine.state(&unit), "failed");
 
     // What ends at once never was active.
     machine.edit(&unit, "[Service]\nEnvironment=HEARTHKEEP_IMAGE=no/such:image\nRestart=no\n");
