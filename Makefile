@@ -1,5 +1,9 @@
 # The two commands of the README, and what they are made of. `make help` lists them.
-.PHONY: help demo test check image packages bench bench-hold
+# The tests that have homes on the engine. They wait for it, and go on beside those that only compute.
+HOMES := compose engine homeassistant small stillness systemd
+OTHERS := $(filter-out $(HOMES),$(notdir $(basename $(wildcard tests/*.rs))))
+
+.PHONY: help demo test test-homes test-others check image packages bench bench-hold
 
 help: ## Show this
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' $(MAKEFILE_LIST) | expand -t 20
@@ -10,7 +14,15 @@ demo: ## Back up the Home Assistant that runs here, or show a small one lost and
 test: ## Set up what the tests need and run them all
 	@tests/lab/prepare tests
 	@tests/lab/tools cargo-deb & tests/lab/images && wait $$!
-	cargo test --locked
+	cargo test --locked --no-run
+	@$(MAKE) --no-print-directory -j2 test-others test-homes
+
+test-homes:
+	cargo test --locked $(HOMES:%=--test %)
+
+test-others:
+	cargo test --locked --lib $(OTHERS:%=--test %)
+	cargo test --locked --doc
 
 check: ## What a change must pass besides the tests
 	cargo fmt --check

@@ -54,7 +54,7 @@ pub(super) async fn instead(face: &Face, shown: Option<&str>) -> anyhow::Result<
 pub(super) async fn before_opening(face: &Face) -> anyhow::Result<Option<Exit>> {
     match password::can_ask() {
         true => Ok(None),
-        false => instead(face).await,
+        false => instead(face, None).await,
     }
 }
 
