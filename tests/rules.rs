@@ -19,6 +19,8 @@ mod homes;
 mod hooks;
 #[path = "rules/orders.rs"]
 mod orders;
+#[path = "rules/posts.rs"]
+mod posts;
 #[path = "rules/stops.rs"]
 mod stops;
 #[path = "rules/twins.rs"]

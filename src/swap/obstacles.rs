@@ -226,8 +226,14 @@ mod tests {
         let found = |keep: &[&str]| {
             let keep = keep.iter().map(PathBuf::from).collect();
             let staging = target.join("staging");
-            obstacles(&target, &staging, &keep, &[alias.clone()], &CancellationToken::new())
-                .expect("it is not cancelled")
+            obstacles(
+                &target,
+                &staging,
+                &keep,
+                std::slice::from_ref(&alias),
+                &CancellationToken::new(),
+            )
+            .expect("it is not cancelled")
         };
         let told = found(&[]);
         assert!(told.len() == 1 && told[0].contains("where backups are"), "{told:?}");

@@ -119,6 +119,12 @@ fn a_crash_in_the_hold_is_closed_by_resume_and_told() {
     // The lock is its own, so nobody takes it for dead.
     let busy = home.hearthkeep(&["resume"]).ends(11);
     assert!(busy.error().contains("is running"), "{}", busy.error());
+    // Whoever asks of itself is content; whoever started a job to close it has to know.
+    home.hearthkeep(&["resume", "--automatic"]).ends(0);
+    let mut job = home.command(&["resume", "--automatic"]);
+    let job = job.env("HEARTHKEEP_JOB", "7").output().expect("it can be started");
+    let code = job.status.code();
+    assert_eq!(code, Some(11), "{job:?}");
     backup.end("KILL");
     assert_eq!(home.state("homeassistant"), "paused");
     assert_eq!(home.state("stopper"), "exited");

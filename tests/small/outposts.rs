@@ -212,6 +212,25 @@ fn a_job_container_sees_what_it_backs_up_and_cannot_write_it() {
 }
 
 #[test]
+fn a_job_container_that_is_no_run_is_in_nobodys_way() {
+    let home = Home::new("outpost-looks");
+    let sidecar = Sidecar::beside(&home);
+    // One that only looks, and one that somebody is about to start.
+    let state = format!("hearthkeep.state={}", sidecar.state.display());
+    let labels = ["--label", "hearthkeep.job=7", "--label", &state, "--label"];
+    let all = [&labels[..], &["hearthkeep.enable=false", "--entrypoint", "/bin/sleep"]].concat();
+    let looks = home.run("looks", &all, IMAGE, &["infinity"]);
+    let about = format!("{looks}-about");
+    let made = [&["create", "--name", &about], &all[..], &[IMAGE, "infinity"]].concat();
+    docker(&made);
+    sidecar.hearthkeep(&["backup"]).ends(0);
+    sidecar.hearthkeep(&["resume"]).ends(0);
+    assert_eq!((list(&home), sidecar.jobs().len()), (1, 2));
+    assert_eq!(docker(&["inspect", "--format", "{{.State.Status}}", &about]), "created");
+    assert!(!is_over(&looks));
+}
+
+#[test]
 fn a_job_outlives_whoever_waits_for_it() {
     let home = slow_home("outpost-outlives");
     for (n, signal) in ["KILL", "TERM"].into_iter().enumerate() {
@@ -281,6 +300,12 @@ fn a_cancelled_job_container_ends_in_good_order() {
     let staging = ["HEARTHKEEP_STAGING=/proc"];
     let mut backup = Running::start(sidecar.command_with(&staging, &["backup"]));
     backup.wait_for("archiving homeassistant");
+    let status = sidecar.hearthkeep(&["--json", "status"]).json();
+    assert_eq!(
+        (&status["running_container"], &status["open"]),
+        (&sidecar.job().into(), &true.into())
+    );
+    assert!(!status["findings"].to_string().contains("hearthkeep resume"), "{status}");
     let since = Instant::now();
     sidecar.signal("INT");
     let (code, said) = backup.finish();
