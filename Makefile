@@ -17,7 +17,10 @@ test: ## Set up what the tests need and run them all
 	cargo test --locked --no-run
 	@$(MAKE) --no-print-directory -j2 test-others test-homes
 
-# Most of all small ones wait: one more at a time costs no processor anything.
+# Cargo is no make, and would look in vain for make's means to share processors.
+test-homes test-others: export MAKEFLAGS =
+
+# Most of all the small ones wait: one more at a time costs no processor anything.
 test-homes:
 	cargo test --locked $(patsubst %,--test %,$(filter-out small,$(HOMES)))
 	cargo test --locked --test small -- --test-threads $$(($$(nproc) + 1))

@@ -20,8 +20,7 @@ use crate::{catalog, settings, signals, socket};
 const PASSWORD_FILE: &str = "password-file";
 
 /// Has the daemon do what was asked for, where one answers; nothing where this process has to do
-/// it itself. `shown` is the slug of the backup that somebody has agreed to: whatever is made until
-/// it is this job's turn, that one is meant.
+/// it itself. `shown` is the slug of the backup that somebody has agreed to.
 ///
 /// # Errors
 /// Where the daemon does not want it, or goes away.
@@ -30,10 +29,7 @@ pub(super) async fn instead(face: &Face, shown: Option<&str>) -> anyhow::Result<
         return Ok(None);
     }
     let Some((mut words, variables)) = told() else { return Ok(None) };
-    let newest = words.iter_mut().skip(1).find(|it| *it == catalog::NEWEST);
-    if let (Some(word), Some(shown)) = (newest, shown) {
-        shown.clone_into(word);
-    }
+    settle(&mut words, shown);
     let Some(daemon) = Daemon::find().await? else { return Ok(None) };
     let password = password(face).await?;
     let folder = std::env::current_dir().ok().filter(|_| names_files(&words, &variables));
@@ -47,6 +43,15 @@ pub(super) async fn instead(face: &Face, shown: Option<&str>) -> anyhow::Result<
     }
     let lines = daemon.follow(&id).await?;
     watch(face, &daemon, &id, lines).await.map(Some)
+}
+
+/// Puts the backup that somebody has agreed to in the place of the newest one, which may be another
+/// by the time it is looked for again.
+pub(super) fn settle(words: &mut [String], shown: Option<&str>) {
+    let newest = words.iter_mut().find(|it| *it == catalog::NEWEST);
+    if let (Some(word), Some(shown)) = (newest, shown) {
+        shown.clone_into(word);
+    }
 }
 
 /// The same before a backup is opened here, which may take a password that only the service has.

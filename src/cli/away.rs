@@ -67,15 +67,17 @@ pub(super) async fn run(face: &Face, command: &Command) -> anyhow::Result<Option
         restore::check_terminal()?;
     }
     let password = password(face, command).await?;
-    let mut words = words;
+    let (mut words, mut shown) = (words, None);
     if asks {
-        if let Some(exit) = away.ask(face, &words, password.as_ref()).await? {
-            return Ok(Some(exit));
+        match away.ask(face, &words, password.as_ref()).await? {
+            Ok(slug) => shown = slug,
+            Err(exit) => return Ok(Some(exit)),
         }
+        ask::settle(&mut words, shown.as_deref());
         words.push("--yes".to_owned());
     }
     if is_run {
-        if let Some(exit) = ask::instead(face, None).await? {
+        if let Some(exit) = ask::instead(face, shown.as_deref()).await? {
             return Ok(Some(exit));
         }
         away.check_none_runs().await?;
@@ -175,21 +177,25 @@ impl Away {
         }
     }
 
-    /// Shows what a restore would do and asks whether to go on; its exit where it does not.
+    /// Shows what a restore would do and asks whether to go on; the slug of the backup that was shown,
+    /// or the exit where it does not.
     async fn ask(
         &self,
         face: &Face,
         words: &[String],
         password: Option<&Secret>,
-    ) -> anyhow::Result<Option<Exit>> {
+    ) -> anyhow::Result<Result<Option<String>, Exit>> {
         let looking = [words, &["--dry-run".to_owned()]].concat();
         let told = Relay::keeping(face);
         let (exit, kept) = self.send(face, looking, password, told).await?;
         match (exit, kept) {
-            (Exit::Done, Some((_, text))) => restore::confirm(face, &text).map(|()| None),
+            (Exit::Done, Some((object, text))) => {
+                restore::confirm(face, &text)?;
+                Ok(Ok(object["slug"].as_str().map(str::to_owned)))
+            }
             (exit, kept) => {
                 kept.iter().for_each(|(object, text)| face.out.print(object, || text.clone()));
-                Ok(Some(exit))
+                Ok(Err(exit))
             }
         }
     }
